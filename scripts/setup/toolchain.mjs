@@ -75,7 +75,6 @@ export async function ensureNode(context) {
 
 function isMusl() {
   if (process.platform !== 'linux') return false
-  if (process.report) process.report.excludeNetwork = true
   const report = /** @type {{ header?: { glibcVersionRuntime?: string } }} */ (process.report?.getReport() ?? {})
   return report.header?.glibcVersionRuntime === undefined
 }
@@ -161,8 +160,17 @@ export function npm(context, args, cwd = AXPO) {
  * @returns {NodeJS.ProcessEnv}
  */
 export function toolEnv(context, node) {
-  const folders = [dirname(node), join(AXPO, 'pnpm', 'node_modules', '.bin'), join(ROOT, 'node_modules', '.bin')]
+  const folders = [dirname(node), ...pnpmFolders(), join(ROOT, 'node_modules', '.bin')]
   return { ...context.env, PATH: [...folders, context.env.PATH ?? ''].join(delimiter) }
+}
+
+/** Where pnpm's native binary lies: turbo starts `pnpm` by name, and the package's own bin is no program to the kernel. */
+function pnpmFolders() {
+  const scope = join(AXPO, 'pnpm', 'node_modules', '@pnpm')
+  if (!existsSync(scope)) return []
+  return readdirSync(scope)
+    .filter((name) => name.startsWith('exe.'))
+    .map((name) => join(scope, name))
 }
 
 /**
@@ -184,7 +192,7 @@ export async function ensureDependencies(context, node, pnpm) {
   if (installed && !lacksModules(packages)) return
   if (!existsSync(join(ROOT, 'node_modules', '.pnpm'))) checkDisk(FULL_SETUP_BYTES)
   context.say('installing the dependencies (pnpm, frozen lockfile)')
-  const args = [pnpm, 'install', '--frozen-lockfile', '--reporter=append-only', '--config.confirmModulesPurge=false']
+  const args = [pnpm, 'install', '--frozen-lockfile', '--reporter=append-only']
   if (context.offline) args.push('--offline')
   const result = await run(node, args, {
     cwd: ROOT,
