@@ -64,7 +64,7 @@ function checkMissing(missing) {
 function describe(node, adapter) {
   const where = node === process.execPath ? `Node ${process.versions.node}` : 'Node 24 in .axpo'
   if (!adapter) return where
-  if (adapter.kind === 'none') return `${where}; no GPU (${adapter.reason})`
+  if (adapter.kind === 'none') return `${where}; no GPU: ${adapter.reason}`
   return `${where}; ${adapter.kind === 'gpu' ? 'GPU' : 'software adapter'} ${adapter.name}, ${adapter.reason}`
 }
 

@@ -11,7 +11,9 @@ import { explainFailure, run } from './process.mjs'
 
 const SOURCES = '/etc/apt/sources.list.d'
 const OWN_SOURCE = join(SOURCES, 'axpo-backports.sources')
-const PACKAGES = ['mesa-vulkan-drivers', 'libvulkan1']
+const DRIVER = 'mesa-vulkan-drivers'
+/** The loader of any release will do. */
+const PACKAGES = [DRIVER, 'libvulkan1']
 
 /**
  * @typedef {{ ok: true, backports: string | null } | { ok: false, why: string }} AptPlan
@@ -69,12 +71,12 @@ export async function installMesa(context, backports) {
   )
   const lists = hasLists() && added ? updateOnly(OWN_SOURCE) : []
   const updated = await apt([...lists, 'update'])
-  const chosen = backports ? PACKAGES.map((name) => `${name}/${backports}`) : PACKAGES
-  let installed = updated.code === 0 ? await apt(['install', '--no-install-recommends', ...chosen]) : updated
+  const chosen = backports ? [`${DRIVER}/${backports}`, 'libvulkan1'] : PACKAGES
+  let installed = updated.code === 0 ? await apt(['install', '--no-install-recommends', '--no-remove', ...chosen]) : updated
   if (updated.code === 0 && installed.code !== 0) {
     const full = await apt(['update'])
     const suite = backports ? ['-t', backports] : []
-    installed = full.code === 0 ? await apt(['install', '--no-install-recommends', ...suite, ...PACKAGES]) : full
+    installed = full.code === 0 ? await apt(['install', '--no-install-recommends', '--no-remove', ...suite, ...PACKAGES]) : full
   }
   if (installed.code === 0) return null
   if (added) rmSync(OWN_SOURCE, { force: true })

@@ -71,7 +71,7 @@ async function search(context, node, want, forced) {
     if (system.kind === 'gpu' || (system.kind === 'software' && want === 'any')) return system
     if (system.kind === 'software') refused.push(`only the software adapter ${system.name}`)
   }
-  if (want === 'gpu') return none(refused.join('; ') || `AXPO_ADAPTER=${forced}`)
+  if (want === 'gpu') return none(refused.join('; ').replace(/^system: /, '') || `AXPO_ADAPTER=${forced}`)
   if (!forced || forced === 'apt') {
     const installed = await tryApt(context, node, refused)
     if (installed) return installed
