@@ -3,10 +3,12 @@
 // idempotent: what is there already is not done again. Everything goes into .axpo and node_modules (scripts/setup/).
 // Not here: what runs afterwards (start.mjs, axpo.mjs, test.mjs).
 // @ts-check
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createContext, takeLock } from './setup/context.mjs'
+import { createContext, ROOT, takeLock } from './setup/context.mjs'
 import { SetupError } from './setup/process.mjs'
+import { swiftShaderPresent } from './setup/swiftshader.mjs'
 import { ensureBuild, ensureDependencies, ensureNode, ensurePnpm, toolEnv } from './setup/toolchain.mjs'
 import { findVulkan } from './setup/vulkan.mjs'
 
@@ -33,6 +35,7 @@ export async function setup(options = {}) {
     const node = await ensureNode(context)
     const pnpm = await ensurePnpm(context)
     if (node && pnpm) await ensureDependencies(context, node, pnpm)
+    else listFurtherMissing(context.missing, options.adapter ?? 'gpu')
     checkMissing(context.missing)
     if (!node) throw new SetupError('setup: Node must be there by now, got none. Delete .axpo and run again.')
     await ensureBuild(context, node)
@@ -46,6 +49,16 @@ export async function setup(options = {}) {
   } finally {
     release()
   }
+}
+
+/**
+ * Without Node or pnpm the later steps cannot be tried; --offline still lists what they would lack.
+ * @param {string[]} missing
+ * @param {'none' | 'gpu' | 'any'} want
+ */
+function listFurtherMissing(missing, want) {
+  if (!existsSync(join(ROOT, 'node_modules', '.pnpm'))) missing.push('the dependencies of pnpm-lock.yaml')
+  if (want === 'any' && !swiftShaderPresent()) missing.push('a software WebGPU adapter, unless this system has one')
 }
 
 /** @param {string[]} missing */

@@ -72,11 +72,13 @@ export async function installMesa(context, backports) {
   const lists = hasLists() && added ? updateOnly(OWN_SOURCE) : []
   const updated = await apt([...lists, 'update'])
   const chosen = backports ? [`${DRIVER}/${backports}`, 'libvulkan1'] : PACKAGES
-  let installed = updated.code === 0 ? await apt(['install', '--no-install-recommends', '--no-remove', ...chosen]) : updated
+  let installed =
+    updated.code === 0 ? await apt(['install', '--no-install-recommends', '--no-remove', ...chosen]) : updated
   if (updated.code === 0 && installed.code !== 0) {
     const full = await apt(['update'])
     const suite = backports ? ['-t', backports] : []
-    installed = full.code === 0 ? await apt(['install', '--no-install-recommends', '--no-remove', ...suite, ...PACKAGES]) : full
+    installed =
+      full.code === 0 ? await apt(['install', '--no-install-recommends', '--no-remove', ...suite, ...PACKAGES]) : full
   }
   if (installed.code === 0) return null
   if (added) rmSync(OWN_SOURCE, { force: true })

@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 
 /** A set-up step that failed for a reason outside the program. Its message is the whole story for the user. */
 export class SetupError extends Error {
+  /** @override */
   name = 'SetupError'
 }
 
@@ -62,7 +63,7 @@ const CAUSES = [
     message: 'a folder could not be written. Make this folder (and its .axpo) yours to write, then run again.',
   },
   {
-    pattern: /ERR_PNPM_OUTDATED_LOCKFILE|frozen-lockfile/i,
+    pattern: /OUTDATED_LOCKFILE|frozen-lockfile/i,
     message: 'pnpm-lock.yaml does not fit the package.json files. Run `npm run lock` and commit the lockfile.',
   },
   {

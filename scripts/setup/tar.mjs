@@ -34,6 +34,9 @@ export function* readTar(archive) {
     }
     offset += BLOCK + Math.ceil(byteLength / BLOCK) * BLOCK
   }
+  throw new Error(
+    `readTar: an archive must close with an empty block, got its end after ${archive.length} bytes. Fetch it again.`,
+  )
 }
 
 /** The sum of a header's bytes, its own field read as spaces, must be the number in that field. */
