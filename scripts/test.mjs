@@ -11,7 +11,7 @@ import { SetupError } from './setup/process.mjs'
 import { closingLine, summarise } from './setup/summary.mjs'
 import { runMain, setup } from './setup.mjs'
 
-const REPORT = join(AXPO, 'vitest.json')
+const REPORT = join(AXPO, 'tests.json')
 
 await runMain(async () => {
   const { offline, rest } = peekArguments('test', process.argv.slice(2), process.env)
@@ -20,7 +20,7 @@ await runMain(async () => {
   const step = async (/** @type {string} */ name, /** @type {string[]} */ args) => {
     process.stdout.write(`\n== ${name}\n`)
     const startMs = performance.now()
-    const code = await launch(node, args, { env, cwd: ROOT })
+    const code = await launch(node, args, { env: { ...env, AXPO_TEST_REPORT: REPORT }, cwd: ROOT })
     if (code >= 128) throw new SetupError(`${name}: must run to its end, got stopped (${code}). Run again.`)
     process.stdout.write(
       `== ${name}: ${code === 0 ? 'ok' : `failed (${code})`} in ${((performance.now() - startMs) / 1000).toFixed(1)} s\n`,
@@ -35,8 +35,7 @@ await runMain(async () => {
       program(['vitest', 'vitest.mjs']),
       'run',
       '--reporter=default',
-      '--reporter=json',
-      `--outputFile.json=${REPORT}`,
+      `--reporter=${join(ROOT, 'scripts', 'setup', 'vitest-reporter.mjs')}`,
       ...rest,
     ]),
   ]
@@ -52,7 +51,7 @@ function report(failedSteps) {
   const list = (/** @type {string} */ title, /** @type {string[]} */ items) => {
     if (items.length > 0) process.stdout.write(`\n${title}:\n${items.map((item) => `  - ${item}\n`).join('')}`)
   }
-  list('skipped (the reason stands in the run above)', summary.skipped)
+  list('skipped', summary.skipped)
   list('failed tests', summary.failed)
   list('failed steps', failedSteps)
   if (summary.passed === 0) process.stdout.write('\nno test passed: that is a failure\n')

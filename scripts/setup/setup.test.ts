@@ -119,11 +119,11 @@ describe('explainFailure', () => {
 })
 
 describe('summarise', () => {
-  const file = (name: string, status: string, tests: [string, string][], message = '') => ({
+  const file = (name: string, status: string, tests: [string, string, string?][], message = '') => ({
     name,
     status,
     message,
-    assertionResults: tests.map(([fullName, testStatus]) => ({ fullName, status: testStatus })),
+    assertionResults: tests.map(([fullName, testStatus, note = '']) => ({ fullName, status: testStatus, note })),
   })
   test('counts, names what was skipped or failed, and a file that broke is a failure', () => {
     const summary = summarise(
@@ -131,7 +131,7 @@ describe('summarise', () => {
         testResults: [
           file('/r/a.test.ts', 'passed', [
             ['one', 'passed'],
-            ['two', 'skipped'],
+            ['two', 'skipped', 'no GPU'],
             ['three', 'todo'],
           ]),
           file('/r/b.test.ts', 'failed', [
@@ -139,12 +139,14 @@ describe('summarise', () => {
             ['five', 'passed'],
           ]),
           file('/r/c.test.ts', 'failed', [], 'SyntaxError: x\nmore'),
+          file('/r/d.test.ts', 'failed', [['six', 'pending']]),
         ],
       },
       '/r',
     )
-    expect(closingLine(summary)).toBe('2 passed, 2 failed, 2 skipped')
-    expect(summary.skipped).toEqual(['a.test.ts: two', 'a.test.ts: three'])
+    expect(closingLine(summary)).toBe('2 passed, 3 failed, 2 skipped')
+    expect(summary.skipped).toEqual(['a.test.ts: two: no GPU', 'a.test.ts: three: no reason given'])
+    expect(summary.failed[2]).toMatch(/^d.test.ts: six: did not end/)
     expect(summary.failed[1]).toBe('c.test.ts: the file did not load or end (SyntaxError: x)')
   })
 })

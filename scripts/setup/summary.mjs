@@ -1,9 +1,9 @@
-// What a vitest run amounts to, out of its JSON report: counts, the skipped tests by name, the closing line.
+// What a vitest run amounts to, out of vitest-reporter.mjs's report: counts, the skipped tests by name, the closing line.
 // Not here: running it (test.mjs).
 // @ts-check
 
 /**
- * @typedef {{ fullName: string, status: string, failureMessages?: string[] | null, meta?: Record<string, unknown> }} TestResult
+ * @typedef {{ fullName: string, status: string, note?: string }} TestResult
  * @typedef {{ name: string, status: string, message?: string, assertionResults: TestResult[] }} FileResult
  * @typedef {{ testResults: FileResult[] }} Report
  */
@@ -24,9 +24,12 @@ export function summarise(report, root) {
       const title = `${path}: ${test.fullName.trim()}`
       if (test.status === 'passed') passed++
       else if (test.status === 'failed') failed.push(title)
-      else skipped.push(title)
+      else if (test.status === 'pending') failed.push(`${title}: did not end (its process crashed or was stopped)`)
+      else skipped.push(`${title}: ${test.note || 'no reason given'}`)
     }
-    const fileBroke = file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed')
+    const fileBroke =
+      file.status === 'failed' &&
+      !file.assertionResults.some(({ status }) => status === 'failed' || status === 'pending')
     if (fileBroke) failed.push(`${path}: the file did not load or end (${(file.message ?? '').split('\n')[0]})`)
   }
   return { passed, failed, skipped }
