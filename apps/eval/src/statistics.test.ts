@@ -4,7 +4,7 @@ import { bootstrapMean, passAtK, type QuestionCounts, summarise, summariseByFami
 
 test('passAtK: published values for n = 8, k = 4 and n = 16', () => {
   const expected = [0, 0.5, 0.785714, 0.928571, 0.985714, 1, 1, 1, 1]
-  expected.forEach((value, c) => expect(passAtK(8, c, 4)).toBeCloseTo(value, 6))
+  for (const [c, value] of expected.entries()) expect(passAtK(8, c, 4)).toBeCloseTo(value, 6)
   expect(passAtK(16, 4, 4)).toBeCloseTo(0.728022, 6)
 })
 
