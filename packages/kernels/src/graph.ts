@@ -63,7 +63,8 @@ export class Graph {
   }
 
   symbol(name: string): Rows {
-    if (this.capacities[name] === undefined) throw new Error(`graph: no capacity for symbol ${name}. Pass it to new Graph({ ${name}: … }).`)
+    if (this.capacities[name] === undefined)
+      throw new Error(`graph: no capacity for symbol ${name}. Pass it to new Graph({ ${name}: … }).`)
     return { symbol: name, count: 1 }
   }
 
@@ -74,8 +75,17 @@ export class Graph {
 
   private add(name: string, rows: RowsLike, width: number, dtype: Dtype, storage: Storage, gradient?: Tensor): Tensor {
     const shaped = rowsOf(rows)
-    if (!Number.isInteger(width) || width < 1) throw new Error(`graph: width of ${name} must be a positive integer, got ${width}.`)
-    const tensor: Tensor = { id: this.tensors.length, name, rows: shaped, width, dtype, storage, ...(gradient ? { gradient } : {}) }
+    if (!Number.isInteger(width) || width < 1)
+      throw new Error(`graph: width of ${name} must be a positive integer, got ${width}.`)
+    const tensor: Tensor = {
+      id: this.tensors.length,
+      name,
+      rows: shaped,
+      width,
+      dtype,
+      storage,
+      ...(gradient ? { gradient } : {}),
+    }
     this.tensors.push(tensor)
     return tensor
   }
@@ -91,23 +101,43 @@ export class Graph {
   }
 
   /** A slice of a persistent buffer of the executor, shared between plans (weights, gradients, moments, KV). Offset in elements. */
-  persistent(name: string, region: string, offset: number, rows: RowsLike, width: number, gradient?: Tensor, dtype: Dtype = 'f32'): Tensor {
+  persistent(
+    name: string,
+    region: string,
+    offset: number,
+    rows: RowsLike,
+    width: number,
+    gradient?: Tensor,
+    dtype: Dtype = 'f32',
+  ): Tensor {
     return this.add(name, rows, width, dtype, { kind: 'persistent', region, offset }, gradient)
   }
 
   /** Rows [first, first + count) of a persistent tensor (a vocabulary tile, the q part of a fused qkv weight); its gradient is sliced alike. */
   slice(tensor: Tensor, first: number, count: number): Tensor {
-    if (tensor.storage.kind !== 'persistent' || tensor.rows.symbol !== null) throw new Error(`slice: only fixed persistent tensors can be sliced, got ${tensor.name}.`)
-    if (first < 0 || first + count > tensor.rows.count) throw new Error(`slice: rows ${first}..${first + count} outside ${tensor.name} [${tensor.rows.count}].`)
+    if (tensor.storage.kind !== 'persistent' || tensor.rows.symbol !== null)
+      throw new Error(`slice: only fixed persistent tensors can be sliced, got ${tensor.name}.`)
+    if (first < 0 || first + count > tensor.rows.count)
+      throw new Error(`slice: rows ${first}..${first + count} outside ${tensor.name} [${tensor.rows.count}].`)
     const { region, offset } = tensor.storage
     const gradient = tensor.gradient ? this.slice(tensor.gradient, first, count) : undefined
-    return this.persistent(`${tensor.name}[${first}:${first + count}]`, region, offset + first * tensor.width, count, tensor.width, gradient, tensor.dtype)
+    return this.persistent(
+      `${tensor.name}[${first}:${first + count}]`,
+      region,
+      offset + first * tensor.width,
+      count,
+      tensor.width,
+      gradient,
+      tensor.dtype,
+    )
   }
 
   /** The same elements seen as [rows, width], for per-head norms and for merging 2x2 patch rows. */
   reshape(tensor: Tensor, rows: Rows, width: number): Tensor {
     if (rows.symbol !== tensor.rows.symbol || rows.count * width !== tensor.rows.count * tensor.width)
-      throw new Error(`reshape: ${tensor.name} [${tensor.rows.count}, ${tensor.width}] cannot become [${rows.count}, ${width}].`)
+      throw new Error(
+        `reshape: ${tensor.name} [${tensor.rows.count}, ${tensor.width}] cannot become [${rows.count}, ${width}].`,
+      )
     const view = this.add(`${tensor.name}:${width}`, rows, width, tensor.dtype, tensor.storage, tensor.gradient)
     this.aliases.set(view.id, this.root(tensor))
     return view
@@ -119,7 +149,12 @@ export class Graph {
     return this.aliases.get(tensor.id) ?? tensor
   }
 
-  append(definition: OpDefinition, inputs: readonly Tensor[], outputs: readonly Tensor[], attributes: Record<string, number | string> = {}): void {
+  append(
+    definition: OpDefinition,
+    inputs: readonly Tensor[],
+    outputs: readonly Tensor[],
+    attributes: Record<string, number | string> = {},
+  ): void {
     this.ops.push({ definition, inputs, outputs, attributes })
   }
 }

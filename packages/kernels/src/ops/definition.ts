@@ -26,7 +26,11 @@ export interface KernelSpec {
 }
 
 /** Emits one kernel call into the plan. Tensors by binding name, words by name (without ':f'). */
-export type Emit = (kernel: KernelSpec, tensors: Readonly<Record<string, Tensor>>, words: Readonly<Record<string, Word>>) => void
+export type Emit = (
+  kernel: KernelSpec,
+  tensors: Readonly<Record<string, Tensor>>,
+  words: Readonly<Record<string, Word>>,
+) => void
 
 export interface BackwardContext {
   readonly emit: Emit
@@ -39,8 +43,8 @@ export interface BackwardContext {
   inputGradient(tensor: Tensor): { readonly tensor: Tensor; readonly acc: 0 | 1 } | undefined
   /** Like inputGradient, for rules that can only overwrite: throws if something was already written there. */
   inputGradientOnce(tensor: Tensor): Tensor | undefined
-  /** Let an input's gradient be the output's own buffer (residual additions). */
-  aliasGradient(input: Tensor, outputGradient: Tensor): void
+  /** The gradient of each input is the output's own: shares its buffer where that is safe, copies or adds where it is not. */
+  passGradient(inputs: readonly Tensor[], outputGradient: Tensor): void
   /** Scratch of the backward pass. */
   scratch(name: string, rows: Rows, width: number): Tensor
 }
@@ -51,6 +55,8 @@ export interface OpDefinition {
   forward(op: Op, emit: Emit): void
   /** Absent: the op has no gradient, and asking for one is an error when the plan is built. */
   backward?(op: Op, context: BackwardContext): void
+  /** Gradients that enter the graph at this op: pairs (output, tensor the host fills with its gradient). */
+  seeds?(op: Op): readonly (readonly [Tensor, Tensor])[]
 }
 
 export const int = (i: number): Word => ({ i })
@@ -61,6 +67,23 @@ export const live = (name: string): Word => ({ live: name })
 /** Number of elements of a tensor as a word. */
 export function sizeWord(tensor: Tensor): Word {
   return { rows: { symbol: tensor.rows.symbol, count: tensor.rows.count * tensor.width } }
+}
+
+/** Declares a kernel; its WGSL is `<name with dashes>.wgsl` beside the op's file, given as `url` (the op's import.meta.url). */
+export function kernel(
+  url: string,
+  name: string,
+  bindings: string,
+  words: string,
+  workgroups: (words: WordView) => readonly [number, number, number],
+): KernelSpec {
+  return {
+    name,
+    bindings: bindings.split(' '),
+    words: words.split(' '),
+    wgsl: new URL(`./${name.replaceAll('_', '-')}.wgsl`, url),
+    workgroups,
+  }
 }
 
 /** Workgroups for a flat range, folded into two dimensions (a dimension holds at most 65535). */

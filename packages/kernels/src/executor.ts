@@ -1,0 +1,30 @@
+/** What runs plans: the same interface over WebGPU and WebAssembly. Not here: how (cpu/executor.ts, webgpu/executor.ts). */
+import type { Tensor } from './graph.ts'
+import type { Plan } from './plan.ts'
+
+/** Values of a run: rows of each symbol, and each live float word, by name. */
+export type Live = Readonly<Record<string, number>>
+
+export interface LoadedPlan {
+  readonly plan: Plan
+  /** Copies host data into a host or persistent tensor, from an element of it on. */
+  write(tensor: Tensor, data: Float32Array | Int32Array, elementOffset?: number): void
+  /** First `rows` rows (default: all at capacity) of a host or persistent tensor. */
+  read(tensor: Tensor, rows?: number): Promise<Float32Array | Int32Array>
+  /** Runs one phase of the plan. Phases share the arena, so run them in their planned order. */
+  run(phase: string, live?: Live): Promise<void> | void
+  free(): void
+}
+
+export interface Executor {
+  readonly kind: 'cpu' | 'webgpu'
+  describe(): string
+  /** A persistent buffer of 32-bit elements, zeroed. */
+  allocate(region: string, elements: number): void
+  writeRegion(region: string, offset: number, data: Float32Array | Int32Array): void
+  readRegion(region: string, offset: number, length: number): Promise<Float32Array>
+  load(plan: Plan): LoadedPlan
+  /** Bytes held: regions and arenas. */
+  byteLength(): number
+  close(): Promise<void>
+}
