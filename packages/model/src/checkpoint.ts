@@ -1,7 +1,7 @@
 /**
  * A model's checkpoint folder <-> its flat parameter region. Not here: the file format (safetensors.ts), the list of tensors (parameters.ts).
  */
-import { mkdir, writeFile, rename } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ModelConfig } from './config.ts'
 import { planParameters } from './parameters.ts'
@@ -15,17 +15,26 @@ export async function loadParameters(config: ModelConfig, path: string): Promise
   for (const parameter of list.parameters) {
     const entry = index.get(parameter.name)
     if (!entry)
-      throw new Error(`checkpoint: ${path} must hold ${parameter.name} [${parameter.shape}], got no such tensor. Use the checkpoint that belongs to this config.json.`)
+      throw new Error(
+        `checkpoint: ${path} must hold ${parameter.name} [${parameter.shape}], got no such tensor. Use the checkpoint that belongs to this config.json.`,
+      )
     flat.set(await loadTensor(parameter.name, entry, parameter.shape), parameter.offset)
   }
   for (const name of index.keys())
     if (!list.byName.has(name) && !(name === 'lm_head.weight' && config.tied))
-      throw new Error(`checkpoint: ${path} holds ${name}, which this config.json has no place for. Use the config.json that belongs to the checkpoint.`)
+      throw new Error(
+        `checkpoint: ${path} holds ${name}, which this config.json has no place for. Use the config.json that belongs to the checkpoint.`,
+      )
   return flat
 }
 
 /** Writes config.json and model.safetensors, each atomically. */
-export async function saveParameters(config: ModelConfig, flat: Float32Array, directory: string, dtype: 'F32' | 'BF16' = 'F32'): Promise<void> {
+export async function saveParameters(
+  config: ModelConfig,
+  flat: Float32Array,
+  directory: string,
+  dtype: 'F32' | 'BF16' = 'F32',
+): Promise<void> {
   await mkdir(directory, { recursive: true })
   const configPath = join(directory, 'config.json')
   await writeFile(`${configPath}.tmp`, `${JSON.stringify(config.source, null, 2)}\n`)

@@ -9,14 +9,20 @@ import { Tokenizer } from '@huggingface/tokenizers'
 import { loadJson, type ModelConfig } from './config.ts'
 import { imageGrid, loadProcessorConfig, type ProcessorConfig, type RawImage } from './processor.ts'
 
-export type ChatContent = string | readonly ({ readonly type: 'text'; readonly text: string } | { readonly type: 'image' })[]
+export type ChatContent =
+  | string
+  | readonly ({ readonly type: 'text'; readonly text: string } | { readonly type: 'image' })[]
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant' | 'tool'
   readonly content: ChatContent
 }
 export interface ToolSpec {
   readonly type: 'function'
-  readonly function: { readonly name: string; readonly description: string; readonly parameters: Record<string, unknown> }
+  readonly function: {
+    readonly name: string
+    readonly description: string
+    readonly parameters: Record<string, unknown>
+  }
 }
 
 export interface ChatCodec {
@@ -37,7 +43,9 @@ async function loadTemplate(directory: string, tokenizerConfig: Readonly<Record<
   if (typeof inline === 'string') return new Template(inline)
   const path = join(directory, 'chat_template.jinja')
   const text = await readFile(path, 'utf8').catch(() => {
-    throw new Error(`codec: ${directory} must have chat_template in tokenizer_config.json or a chat_template.jinja, got neither. Copy the tokenizer's files.`)
+    throw new Error(
+      `codec: ${directory} must have chat_template in tokenizer_config.json or a chat_template.jinja, got neither. Copy the tokenizer's files.`,
+    )
   })
   return new Template(text)
 }
@@ -51,10 +59,16 @@ export async function loadChatCodec(directory: string, processorDirectory: strin
   return {
     processor,
     encode: (text) => (text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids),
-    decode: (tokens) => (tokens.length === 0 ? '' : tokenizer.decode(Array.from(tokens), { skip_special_tokens: false, clean_up_tokenization_spaces: false })),
+    decode: (tokens) =>
+      tokens.length === 0
+        ? ''
+        : tokenizer.decode(Array.from(tokens), { skip_special_tokens: false, clean_up_tokenization_spaces: false }),
     tokenId(token) {
       const id = tokenizer.token_to_id(token)
-      if (id === undefined) throw new Error(`codec: ${JSON.stringify(token)} must be one token of ${directory}/tokenizer.json, got none. Use the tokenizer of this model.`)
+      if (id === undefined)
+        throw new Error(
+          `codec: ${JSON.stringify(token)} must be one token of ${directory}/tokenizer.json, got none. Use the tokenizer of this model.`,
+        )
       return id
     },
     renderPrompt: (messages, tools) =>
@@ -76,6 +90,9 @@ export function checkCodec(codec: ChatCodec, config: ModelConfig): void {
   ]
   for (const [token, id] of expected) {
     const got = codec.tokenId(token)
-    if (got !== id) throw new Error(`codec: ${token} must have id ${id} as config.json says, got ${got}. Use the tokenizer that belongs to the model.`)
+    if (got !== id)
+      throw new Error(
+        `codec: ${token} must have id ${id} as config.json says, got ${got}. Use the tokenizer that belongs to the model.`,
+      )
   }
 }

@@ -55,7 +55,9 @@ export interface ModelConfig {
 type Json = Readonly<Record<string, unknown>>
 
 function fail(field: string, rule: string, value: unknown): never {
-  throw new Error(`config: ${field} must be ${rule}, got ${JSON.stringify(value)}. Use the config.json of a Qwen3-VL dense model.`)
+  throw new Error(
+    `config: ${field} must be ${rule}, got ${JSON.stringify(value)}. Use the config.json of a Qwen3-VL dense model.`,
+  )
 }
 
 function objectAt(json: Json, field: string): Json {
@@ -78,7 +80,8 @@ function integerAt(json: Json, field: string, fallback?: number): number {
 
 function integersAt(json: Json, field: string): number[] {
   const value = json[field]
-  if (!Array.isArray(value) || !value.every((x) => Number.isInteger(x) && x >= 0)) fail(field, 'a list of integers >= 0', value)
+  if (!Array.isArray(value) || !value.every((x) => Number.isInteger(x) && x >= 0))
+    fail(field, 'a list of integers >= 0', value)
   return value as number[]
 }
 
@@ -90,7 +93,8 @@ function expectValue(json: Json, field: string, expected: unknown): void {
 function checkText(json: Json): TextConfig {
   expectValue(json, 'hidden_act', 'silu')
   expectValue(json, 'attention_bias', false)
-  const rope = typeof json.rope_parameters === 'object' && json.rope_parameters !== null ? (json.rope_parameters as Json) : null
+  const rope =
+    typeof json.rope_parameters === 'object' && json.rope_parameters !== null ? (json.rope_parameters as Json) : null
   const scaling = rope ?? objectAt(json, 'rope_scaling')
   expectValue(scaling, 'rope_type', 'default')
   if (scaling.mrope_interleaved !== true) fail('mrope_interleaved', 'true', scaling.mrope_interleaved)
@@ -168,7 +172,9 @@ export function checkConfig(json: Readonly<Record<string, unknown>>): ModelConfi
 
 export async function loadJson(path: string): Promise<Readonly<Record<string, unknown>>> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`load: ${path} cannot be read (${error.code ?? error.message}). Give a folder with the checkpoint's files.`)
+    throw new Error(
+      `load: ${path} cannot be read (${error.code ?? error.message}). Give a folder with the checkpoint's files.`,
+    )
   })
   try {
     const value: unknown = JSON.parse(text)

@@ -6,7 +6,7 @@
  * Embeddings: initializer_range. Gains 1, biases 0.
  */
 import type { ModelConfig } from './config.ts'
-import { planParameters, VISION, type Parameter } from './parameters.ts'
+import { type Parameter, planParameters, VISION } from './parameters.ts'
 
 /** 32-bit finaliser of MurmurHash3: a bijection with full avalanche. */
 function mix(value: number): number {

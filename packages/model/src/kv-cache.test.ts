@@ -60,7 +60,8 @@ describe('kv cache', () => {
       const owner = new Map<number, string>()
       for (const lease of running)
         lease.rows.forEach((row, i) => {
-          const prefix = i < lease.sharedCount ? lease.keys.slice(0, i + 1).join() : `private ${running.indexOf(lease)} ${i}`
+          const prefix =
+            i < lease.sharedCount ? lease.keys.slice(0, i + 1).join() : `private ${running.indexOf(lease)} ${i}`
           expect(owner.get(row) ?? prefix).toBe(prefix)
           owner.set(row, prefix)
         })

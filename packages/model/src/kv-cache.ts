@@ -61,7 +61,10 @@ export class KvCache {
 
   /** Forgets everything: the weights have changed. */
   clear(): void {
-    if (this.leaseCount > 0) throw new Error(`kv cache: cannot be cleared while ${this.leaseCount} sequences run. Change weights between rollouts.`)
+    if (this.leaseCount > 0)
+      throw new Error(
+        `kv cache: cannot be cleared while ${this.leaseCount} sequences run. Change weights between rollouts.`,
+      )
     this.root = this.createNode([], [], null)
     this.use.fill(0)
     this.free.length = 0
@@ -75,7 +78,8 @@ export class KvCache {
 
   private takeBlock(): number {
     const block = this.free.pop()
-    if (block === undefined) throw new Error('kv cache: no free block although one was reserved. This is a bug in the reservation.')
+    if (block === undefined)
+      throw new Error('kv cache: no free block although one was reserved. This is a bug in the reservation.')
     return block
   }
 
@@ -133,7 +137,8 @@ export class KvCache {
       const child = current.children.get(keys[at]!)
       if (!child) return at
       let length = 0
-      while (length < child.keys.length && at + length < keys.length && child.keys[length] === keys[at + length]) length++
+      while (length < child.keys.length && at + length < keys.length && child.keys[length] === keys[at + length])
+        length++
       at += length
       if (length < child.keys.length || at === keys.length) return at
       current = child
@@ -167,7 +172,16 @@ export class KvCache {
     for (let at: Node | null = node; at; at = at.parent) rows.unshift(...at.rows)
     this.reserved += reservedBlocks
     this.leaseCount++
-    const lease: InnerLease = { rows, keys: keys.slice(), sharedCount: shareable, privateComputed: 0, node, reservedBlocks, tailBlock: -1, tailUsed: BLOCK }
+    const lease: InnerLease = {
+      rows,
+      keys: keys.slice(),
+      sharedCount: shareable,
+      privateComputed: 0,
+      node,
+      reservedBlocks,
+      tailBlock: -1,
+      tailUsed: BLOCK,
+    }
     this.growTail(lease)
     return lease
   }
@@ -181,7 +195,8 @@ export class KvCache {
 
   private growTail(lease: InnerLease): void {
     if (lease.tailUsed === BLOCK) {
-      if (lease.reservedBlocks === 0) throw new Error('kv cache: a sequence grew beyond what it asked for. Pass its largest growth to acquire.')
+      if (lease.reservedBlocks === 0)
+        throw new Error('kv cache: a sequence grew beyond what it asked for. Pass its largest growth to acquire.')
       lease.reservedBlocks--
       this.reserved--
       lease.tailBlock = this.takeBlock()
@@ -212,13 +227,15 @@ export class KvCache {
       if (node.computed < node.keys.length) return indices
       start += node.keys.length
     }
-    while (start + lease.privateComputed < lease.rows.length && indices.length < limit) indices.push(start + lease.privateComputed++)
+    while (start + lease.privateComputed < lease.rows.length && indices.length < limit)
+      indices.push(start + lease.privateComputed++)
     return indices
   }
 
   /** True when every token so far has its KV values computed or scheduled. */
   isComplete(lease: Lease): boolean {
-    for (let at: Node | null = (lease as InnerLease).node; at; at = at.parent) if (at.computed < at.keys.length) return false
+    for (let at: Node | null = (lease as InnerLease).node; at; at = at.parent)
+      if (at.computed < at.keys.length) return false
     return lease.privateComputed === lease.rows.length - lease.sharedCount
   }
 
@@ -258,7 +275,8 @@ export class KvCache {
     const stack = [root]
     for (let node = stack.pop(); node; node = stack.pop()) {
       for (const child of node.children.values()) stack.push(child)
-      if (node.parent && node.children.size === 0 && node.leases === 0 && (!oldest || node.lastUse < oldest.lastUse)) oldest = node
+      if (node.parent && node.children.size === 0 && node.leases === 0 && (!oldest || node.lastUse < oldest.lastUse))
+        oldest = node
     }
     return oldest
   }

@@ -2,7 +2,16 @@ import { describe, expect, it } from 'vitest'
 import { type MicroBatch, planMicroBatches, type TrainSequence } from './pack.ts'
 import type { ProcessorConfig } from './processor.ts'
 
-const processor: ProcessorConfig = { minPixels: 64, maxPixels: 4096, patchSize: 4, temporalPatchSize: 2, mergeSize: 2, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], resample: 4 }
+const processor: ProcessorConfig = {
+  minPixels: 64,
+  maxPixels: 4096,
+  patchSize: 4,
+  temporalPatchSize: 2,
+  mergeSize: 2,
+  mean: [0.5, 0.5, 0.5],
+  std: [0.5, 0.5, 0.5],
+  resample: 4,
+}
 const PAD = 99
 const large = { tokens: 1000, imageTokens: 64, selections: 1000, spans: 8000 }
 const sequence = (...tokens: number[]): TrainSequence => ({ tokens: Int32Array.from(tokens), images: [] })
@@ -48,7 +57,9 @@ describe('pack', () => {
       [1, 2, 3, 4, 7],
       [1, 2, 9],
     ])
-    expect(() => planMicroBatches(sequences, PAD, processor, { ...large, tokens: 3 })).toThrow(/must fit in a micro-batch of 3 tokens/)
+    expect(() => planMicroBatches(sequences, PAD, processor, { ...large, tokens: 3 })).toThrow(
+      /must fit in a micro-batch of 3 tokens/,
+    )
   })
 
   it('shares an image by its hash and keeps others apart', () => {
@@ -56,7 +67,16 @@ describe('pack', () => {
     const a = { sha256: 'a', image }
     const b = { sha256: 'b', image }
     const tokens = Int32Array.from([1, PAD, PAD, PAD, PAD, 2, 3])
-    const batch = planMicroBatches([{ tokens, images: [a] }, { tokens, images: [b] }, { tokens, images: [a] }], PAD, processor, large)[0]!
+    const batch = planMicroBatches(
+      [
+        { tokens, images: [a] },
+        { tokens, images: [b] },
+        { tokens, images: [a] },
+      ],
+      PAD,
+      processor,
+      large,
+    )[0]!
     expect(batch.tokens.length).toBe(1 + 2 * 5)
     expect(batch.images.map((i) => [i.ref.sha256, i.start])).toEqual([
       ['b', 0],
@@ -66,7 +86,12 @@ describe('pack', () => {
   })
 
   it('takes only selected tokens', () => {
-    const batch = planMicroBatches([{ ...sequence(1, 2, 3), selected: Uint8Array.of(0, 0, 1) }], PAD, processor, large)[0]!
+    const batch = planMicroBatches(
+      [{ ...sequence(1, 2, 3), selected: Uint8Array.of(0, 0, 1) }],
+      PAD,
+      processor,
+      large,
+    )[0]!
     expect([batch.selectionRows, batch.selectionTargets]).toEqual([[1], [3]])
   })
 })

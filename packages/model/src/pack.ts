@@ -7,7 +7,7 @@
  * A tree larger than the capacity is split by copying the prefix into the next micro-batch.
  */
 import { findImageRuns, planPositions } from './positions.ts'
-import { imageGrid, type Grid, type ProcessorConfig, type RawImage } from './processor.ts'
+import { type Grid, imageGrid, type ProcessorConfig, type RawImage } from './processor.ts'
 
 export interface ImageRef {
   /** Hash of the image, the identity under which its features are shared. */
@@ -67,18 +67,30 @@ interface Prepared {
   readonly keys: Int32Array
   readonly positions: Int32Array
   /** Image number and offset inside the image, on pads. */
-  readonly runs: readonly { readonly image: number; readonly tokenStart: number; readonly tokenCount: number; readonly grid: Grid }[]
+  readonly runs: readonly {
+    readonly image: number
+    readonly tokenStart: number
+    readonly tokenCount: number
+    readonly grid: Grid
+  }[]
   readonly rowCount: number
 }
 
-function prepare(sequences: readonly TrainSequence[], imageTokenId: number, processor: ProcessorConfig): { prepared: Prepared[]; refs: ImageRef[] } {
+function prepare(
+  sequences: readonly TrainSequence[],
+  imageTokenId: number,
+  processor: ProcessorConfig,
+): { prepared: Prepared[]; refs: ImageRef[] } {
   const refs: ImageRef[] = []
   const numbers = new Map<string, number>()
   const prepared = sequences.map((sequence, index): Prepared => {
     const { tokens, images, selected } = sequence
     if (selected && selected.length !== tokens.length)
-      throw new Error(`pack: selected of sequence ${index} must have ${tokens.length} entries, got ${selected.length}. Pass one flag a token.`)
-    if (selected?.[0] === 1) throw new Error(`pack: token 0 of sequence ${index} has no prefix and cannot be selected. Clear its flag.`)
+      throw new Error(
+        `pack: selected of sequence ${index} must have ${tokens.length} entries, got ${selected.length}. Pass one flag a token.`,
+      )
+    if (selected?.[0] === 1)
+      throw new Error(`pack: token 0 of sequence ${index} has no prefix and cannot be selected. Clear its flag.`)
     const rowCount = Math.max(0, tokens.length - 1)
     const grids = images.map((ref) => imageGrid(ref.image, processor))
     const runs = findImageRuns(tokens.subarray(0, rowCount), imageTokenId, grids).map((run, i) => {
@@ -92,7 +104,10 @@ function prepare(sequences: readonly TrainSequence[], imageTokenId: number, proc
     })
     const keys = Int32Array.from(tokens)
     for (const run of runs) keys.fill(-1 - run.image, run.tokenStart, run.tokenStart + run.tokenCount)
-    const { positions } = planPositions(rowCount, runs.map((run) => ({ ...run, ...run.grid })))
+    const { positions } = planPositions(
+      rowCount,
+      runs.map((run) => ({ ...run, ...run.grid })),
+    )
     return { index, sequence, keys, positions, runs, rowCount }
   })
   return { prepared, refs }
@@ -145,10 +160,16 @@ class Packer {
   /** False, with nothing added, when the sequence does not fit beside what is there. */
   tryAdd(item: Prepared): boolean {
     const { batch, capacities } = this
-    const shared = this.previous ? Math.min(commonLength(this.previous.keys, item.keys), this.path.length, item.rowCount) : 0
-    const newImages = item.runs.filter((run, i) => !this.imageStarts.has(run.image) && item.runs.findIndex((r) => r.image === run.image) === i)
+    const shared = this.previous
+      ? Math.min(commonLength(this.previous.keys, item.keys), this.path.length, item.rowCount)
+      : 0
+    const newImages = item.runs.filter(
+      (run, i) => !this.imageStarts.has(run.image) && item.runs.findIndex((r) => r.image === run.image) === i,
+    )
     const newImageTokens = newImages.reduce((total, run) => total + run.tokenCount, 0)
-    const wanted = item.sequence.selected ? item.sequence.selected.reduce((total, flag) => total + flag, 0) : item.rowCount
+    const wanted = item.sequence.selected
+      ? item.sequence.selected.reduce((total, flag) => total + flag, 0)
+      : item.rowCount
     const newRows = item.rowCount - shared
     const fits =
       batch.tokens.length + newRows <= capacities.tokens &&
@@ -159,7 +180,12 @@ class Packer {
     const spanCost = newRows * (this.countRuns() + 1)
     if (batch.spanPairs.length / 2 + spanCost > capacities.spans) return false
     for (const run of newImages) {
-      batch.images.push({ ref: this.refs[run.image]!, ...run.grid, start: batch.imageTokenCount, tokenCount: run.tokenCount })
+      batch.images.push({
+        ref: this.refs[run.image]!,
+        ...run.grid,
+        start: batch.imageTokenCount,
+        tokenCount: run.tokenCount,
+      })
       this.imageStarts.set(run.image, batch.imageTokenCount)
       batch.imageTokenCount += run.tokenCount
     }

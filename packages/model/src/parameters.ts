@@ -4,7 +4,7 @@
  *
  * Offsets are in elements, aligned to 64 (256 bytes, WebGPU's binding alignment); the padding stays zero for ever.
  */
-import { patchWidth, type ModelConfig } from './config.ts'
+import { type ModelConfig, patchWidth } from './config.ts'
 
 export type ParameterKind = 'matrix' | 'residual' | 'embedding' | 'gain' | 'bias'
 
@@ -24,6 +24,8 @@ export interface ParameterList {
   readonly byName: ReadonlyMap<string, Parameter>
   /** Elements of the flat region, padding included. */
   readonly elementCount: number
+  /** Matrices and embeddings lie in [0, decayedCount), gains and biases (never decayed) behind them. */
+  readonly decayedCount: number
   /** Parameters without padding. */
   readonly parameterCount: number
 }
@@ -31,10 +33,19 @@ export interface ParameterList {
 export const TEXT = 'model.language_model'
 export const VISION = 'model.visual'
 
-type Add = (name: string, shape: readonly number[], kind: ParameterKind) => void
+type Add = (name: string, shape: readonly number[], kind: ParameterKind) => unknown
 
 function addVision(config: ModelConfig, add: Add): void {
-  const { width: D, mlpWidth: F, depth, channels, temporalPatchSize, patchSize, positionSide, deepstackBlocks } = config.vision
+  const {
+    width: D,
+    mlpWidth: F,
+    depth,
+    channels,
+    temporalPatchSize,
+    patchSize,
+    positionSide,
+    deepstackBlocks,
+  } = config.vision
   const d = config.text.width
   const linear = (name: string, out: number, inWidth: number, kind: ParameterKind = 'matrix') => {
     add(`${name}.weight`, [out, inWidth], kind)
@@ -87,20 +98,32 @@ function addText(config: ModelConfig, add: Add): void {
 }
 
 export function planParameters(config: ModelConfig): ParameterList {
-  const parameters: Parameter[] = []
+  const named: { name: string; shape: readonly number[]; kind: ParameterKind }[] = []
+  const add: Add = (name, shape, kind) => named.push({ name, shape, kind })
+  addVision(config, add)
+  addText(config, add)
+  const isVector = (kind: ParameterKind) => kind === 'gain' || kind === 'bias'
+  const ordered = [...named.filter((p) => !isVector(p.kind)), ...named.filter((p) => isVector(p.kind))]
   let offset = 0
   let parameterCount = 0
-  const add: Add = (name, shape, kind) => {
+  let decayedCount = 0
+  const parameters = ordered.map(({ name, shape, kind }): Parameter => {
     const elements = shape.reduce((product, size) => product * size, 1)
     // vectors are one row; matrices (and the patch kernel) have one row an output
     const rows = shape.length === 1 ? 1 : shape[0]!
-    parameters.push({ name, shape, rows, width: elements / rows, offset, kind })
+    const parameter = { name, shape, rows, width: elements / rows, offset, kind }
     parameterCount += elements
     offset += Math.ceil(elements / 64) * 64
-  }
-  addVision(config, add)
-  addText(config, add)
-  if (patchWidth(config.vision) * config.vision.width !== parameters[0]!.rows * parameters[0]!.width)
+    if (!isVector(kind)) decayedCount = offset
+    return parameter
+  })
+  if (patchWidth(config.vision) !== parameters[0]!.width)
     throw new Error('parameters: the patch kernel does not match the patch width. This is a bug in planParameters.')
-  return { parameters, byName: new Map(parameters.map((p) => [p.name, p])), elementCount: offset, parameterCount }
+  return {
+    parameters,
+    byName: new Map(parameters.map((p) => [p.name, p])),
+    elementCount: offset,
+    decayedCount,
+    parameterCount,
+  }
 }

@@ -4,7 +4,7 @@
  * Legend: position triple (T, H, W); tables are [rows, channels / 2]. Angles: f32 product, then cos and sin in f64 of that product.
  */
 import type { TextConfig, VisionConfig } from './config.ts'
-import { patchOfRow, type Grid } from './processor.ts'
+import { type Grid, patchOfRow } from './processor.ts'
 
 export interface ImageRun extends Grid {
   readonly tokenStart: number
@@ -31,7 +31,9 @@ export function findImageRuns(tokens: ArrayLike<number>, imageTokenId: number, g
     i = end
   }
   if (runs.length !== grids.length)
-    throw new Error(`image tokens: ${grids.length} images were given, got ${runs.length} runs of pads in the tokens. Pass one image a run, in order.`)
+    throw new Error(
+      `image tokens: ${grids.length} images were given, got ${runs.length} runs of pads in the tokens. Pass one image a run, in order.`,
+    )
   return runs
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { patchOfRow, processImage, type ProcessorConfig, resizeImage, roundHalfEven, smartResize } from './processor.ts'
+import { type ProcessorConfig, patchOfRow, processImage, resizeImage, roundHalfEven, smartResize } from './processor.ts'
 
 const golden: [number, number, number, number][] = [
   [32, 32, 256, 256],
@@ -51,9 +51,22 @@ describe('processor', () => {
     const image = ramp(128, 128)
     const small = resizeImage(image, 32, 32, 4)
     const rowMean = (x: number, y: number) =>
-      Math.floor((image.data[(y * 128 + x) * 3]! + image.data[(y * 128 + x + 1) * 3]! + image.data[(y * 128 + x + 2) * 3]! + image.data[(y * 128 + x + 3) * 3]!) / 4 + 0.5)
-    const mean = (x: number, y: number) => Math.floor([0, 1, 2, 3].reduce((s, j) => s + rowMean(x * 4, y * 4 + j), 0) / 4 + 0.5)
-    for (const [x, y] of [[0, 0], [5, 7], [31, 31]] as const) expect(small.data[(y * 32 + x) * 3]).toBe(mean(x, y))
+      Math.floor(
+        (image.data[(y * 128 + x) * 3]! +
+          image.data[(y * 128 + x + 1) * 3]! +
+          image.data[(y * 128 + x + 2) * 3]! +
+          image.data[(y * 128 + x + 3) * 3]!) /
+          4 +
+          0.5,
+      )
+    const mean = (x: number, y: number) =>
+      Math.floor([0, 1, 2, 3].reduce((s, j) => s + rowMean(x * 4, y * 4 + j), 0) / 4 + 0.5)
+    for (const [x, y] of [
+      [0, 0],
+      [5, 7],
+      [31, 31],
+    ] as const)
+      expect(small.data[(y * 32 + x) * 3]).toBe(mean(x, y))
   })
 
   it('a resize to the same size keeps the bytes; a constant image stays constant', () => {

@@ -35,16 +35,25 @@ export interface Grid {
 export function checkProcessorConfig(json: Readonly<Record<string, unknown>>): ProcessorConfig {
   const size = (json.size ?? {}) as Record<string, unknown>
   const positive = (field: string, value: unknown): number => {
-    if (typeof value !== 'number' || !(value > 0)) throw new Error(`preprocessor_config: ${field} must be a positive number, got ${JSON.stringify(value)}. Use the file of a Qwen3-VL model.`)
+    if (typeof value !== 'number' || !(value > 0))
+      throw new Error(
+        `preprocessor_config: ${field} must be a positive number, got ${JSON.stringify(value)}. Use the file of a Qwen3-VL model.`,
+      )
     return value
   }
   const triple = (field: string): number[] => {
     const value = json[field]
-    if (!Array.isArray(value) || value.length !== 3) throw new Error(`preprocessor_config: ${field} must be three numbers, got ${JSON.stringify(value)}. Use the file of a Qwen3-VL model.`)
+    if (!Array.isArray(value) || value.length !== 3)
+      throw new Error(
+        `preprocessor_config: ${field} must be three numbers, got ${JSON.stringify(value)}. Use the file of a Qwen3-VL model.`,
+      )
     return value as number[]
   }
   const resample = json.resample ?? 3
-  if (resample !== 3 && resample !== 4) throw new Error(`preprocessor_config: resample must be 3 (bicubic) or 4 (box), got ${JSON.stringify(resample)}. Use one of these.`)
+  if (resample !== 3 && resample !== 4)
+    throw new Error(
+      `preprocessor_config: resample must be 3 (bicubic) or 4 (box), got ${JSON.stringify(resample)}. Use one of these.`,
+    )
   return {
     minPixels: positive('size.shortest_edge', size.shortest_edge),
     maxPixels: positive('size.longest_edge', size.longest_edge),
@@ -70,7 +79,13 @@ export function roundHalfEven(value: number): number {
 }
 
 /** Target height and width, multiples of `factor`, area within [minPixels, maxPixels] where the aspect ratio allows. */
-export function smartResize(height: number, width: number, factor: number, minPixels: number, maxPixels: number): { height: number; width: number } {
+export function smartResize(
+  height: number,
+  width: number,
+  factor: number,
+  minPixels: number,
+  maxPixels: number,
+): { height: number; width: number } {
   if (Math.max(height, width) / Math.min(height, width) > 200)
     throw new Error(`smartResize: aspect ratio must be at most 200, got ${height}x${width}. Crop the image.`)
   const near = (size: number) => factor * roundHalfEven(size / factor)
@@ -135,7 +150,14 @@ function planTaps(inSize: number, outSize: number, resample: 3 | 4): Taps {
 }
 
 /** One pass along an axis: `lines` lines, elements `step` apart, lines `lineStep` apart, both images 3 interleaved channels. */
-function resizeAxis(source: Uint8Array, width: number, height: number, outSize: number, horizontal: boolean, resample: 3 | 4): Uint8Array {
+function resizeAxis(
+  source: Uint8Array,
+  width: number,
+  height: number,
+  outSize: number,
+  horizontal: boolean,
+  resample: 3 | 4,
+): Uint8Array {
   const taps = planTaps(horizontal ? width : height, outSize, resample)
   const outWidth = horizontal ? outSize : width
   const outHeight = horizontal ? height : outSize
@@ -147,7 +169,8 @@ function resizeAxis(source: Uint8Array, width: number, height: number, outSize: 
       const start = horizontal ? (y * width + taps.first[k]!) * 3 : (taps.first[k]! * width + x) * 3
       for (let channel = 0; channel < 3; channel++) {
         let sum = 2 ** (PRECISION_BITS - 1)
-        for (let j = 0; j < taps.count[k]!; j++) sum += taps.weights[k * taps.stride + j]! * source[start + channel + j * step]!
+        for (let j = 0; j < taps.count[k]!; j++)
+          sum += taps.weights[k * taps.stride + j]! * source[start + channel + j * step]!
         const value = Math.floor(sum / 2 ** PRECISION_BITS)
         out[(y * outWidth + x) * 3 + channel] = value < 0 ? 0 : value > 255 ? 255 : value
       }
@@ -165,11 +188,19 @@ export function resizeImage(image: RawImage, width: number, height: number, resa
 
 export function checkImage(image: RawImage): void {
   if (image.data.length !== image.width * image.height * 3)
-    throw new Error(`image: ${image.width}x${image.height} RGB must have ${image.width * image.height * 3} bytes, got ${image.data.length}. Convert it to 8-bit RGB.`)
+    throw new Error(
+      `image: ${image.width}x${image.height} RGB must have ${image.width * image.height * 3} bytes, got ${image.data.length}. Convert it to 8-bit RGB.`,
+    )
 }
 
 export function imageGrid(image: { readonly width: number; readonly height: number }, config: ProcessorConfig): Grid {
-  const target = smartResize(image.height, image.width, config.patchSize * config.mergeSize, config.minPixels, config.maxPixels)
+  const target = smartResize(
+    image.height,
+    image.width,
+    config.patchSize * config.mergeSize,
+    config.minPixels,
+    config.maxPixels,
+  )
   return { gh: target.height / config.patchSize, gw: target.width / config.patchSize }
 }
 

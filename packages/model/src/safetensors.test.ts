@@ -18,7 +18,11 @@ afterAll(() => rm(folder, { recursive: true }))
 describe('safetensors', () => {
   it('rounds to bf16 half to even and back', () => {
     const values = Float32Array.of(1, -2.5, 1 + 2 ** -8, 1 + 3 * 2 ** -8, 3.3e38, Number.NaN, 0)
-    expect([...decodeBf16(encodeBf16(values))]).toEqual([1, -2.5, 1, 1 + 2 ** -6, Number.POSITIVE_INFINITY, Number.NaN, 0].map((v, i) => (i === 4 ? decodeBf16(encodeBf16(values))[4] : v)))
+    expect([...decodeBf16(encodeBf16(values))]).toEqual(
+      [1, -2.5, 1, 1 + 2 ** -6, Number.POSITIVE_INFINITY, Number.NaN, 0].map((v, i) =>
+        i === 4 ? decodeBf16(encodeBf16(values))[4] : v,
+      ),
+    )
   })
 
   it('round-trips a checkpoint in f32 to the bit and in bf16 to its rounding', async () => {
@@ -58,7 +62,9 @@ describe('safetensors', () => {
     await expect(loadParameters(config, join(folder, 'none'))).rejects.toThrow(/cannot be opened \(ENOENT\)/)
     const path = join(folder, 'cut.safetensors')
     await saveTensors(path, [{ name: 'x', shape: [8], data: new Float32Array(8) }])
-    await expect(loadParameters(config, path)).rejects.toThrow(/must hold model\.visual\.patch_embed\.proj\.weight \[64,3,2,4,4\]/)
+    await expect(loadParameters(config, path)).rejects.toThrow(
+      /must hold model\.visual\.patch_embed\.proj\.weight \[64,3,2,4,4\]/,
+    )
     await truncate(path, (await readFile(path)).length - 4)
     await expect(loadTensorIndex(path)).rejects.toThrow(/truncated: x ends at byte/)
     await writeFile(path, 'not a checkpoint at all')

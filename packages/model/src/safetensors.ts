@@ -34,22 +34,32 @@ function checkEntry(path: string, name: string, raw: unknown, dataStart: number,
   const entry = raw as { dtype?: unknown; shape?: unknown; data_offsets?: unknown }
   const dtype = entry.dtype
   if (dtype !== 'F32' && dtype !== 'BF16' && dtype !== 'F16')
-    throw new Error(`safetensors: ${name} in ${path} must be F32, BF16 or F16, got ${String(dtype)}. Convert the checkpoint.`)
+    throw new Error(
+      `safetensors: ${name} in ${path} must be F32, BF16 or F16, got ${String(dtype)}. Convert the checkpoint.`,
+    )
   if (!Array.isArray(entry.shape) || !Array.isArray(entry.data_offsets))
-    throw new Error(`safetensors: ${name} in ${path} has no shape or data_offsets. The header is damaged; copy the file again.`)
+    throw new Error(
+      `safetensors: ${name} in ${path} has no shape or data_offsets. The header is damaged; copy the file again.`,
+    )
   const shape = entry.shape as number[]
   const [start, end] = entry.data_offsets as [number, number]
   const byteLength = product(shape) * ELEMENT_BYTES[dtype]
   if (end - start !== byteLength)
-    throw new Error(`safetensors: ${name} in ${path} must hold ${byteLength} bytes for [${shape}] ${dtype}, got ${end - start}. Copy the file again.`)
+    throw new Error(
+      `safetensors: ${name} in ${path} must hold ${byteLength} bytes for [${shape}] ${dtype}, got ${end - start}. Copy the file again.`,
+    )
   if (dataStart + end > fileBytes)
-    throw new Error(`safetensors: ${path} is truncated: ${name} ends at byte ${dataStart + end}, got a file of ${fileBytes} bytes. Copy the file again.`)
+    throw new Error(
+      `safetensors: ${path} is truncated: ${name} ends at byte ${dataStart + end}, got a file of ${fileBytes} bytes. Copy the file again.`,
+    )
   return { file: path, dtype, shape, byteStart: dataStart + start, byteLength }
 }
 
 async function readHeader(path: string): Promise<Map<string, TensorEntry>> {
   const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`safetensors: ${path} cannot be opened (${error.code ?? error.message}). Give a folder with model.safetensors or its index.`)
+    throw new Error(
+      `safetensors: ${path} cannot be opened (${error.code ?? error.message}). Give a folder with model.safetensors or its index.`,
+    )
   })
   try {
     const fileBytes = (await file.stat()).size
@@ -57,14 +67,18 @@ async function readHeader(path: string): Promise<Map<string, TensorEntry>> {
     await file.read(lengthBytes, 0, 8, 0)
     const headerBytes = Number(lengthBytes.readBigUInt64LE())
     if (fileBytes < 8 || headerBytes > fileBytes - 8)
-      throw new Error(`safetensors: ${path} is truncated: header of ${headerBytes} bytes, got a file of ${fileBytes} bytes. Copy the file again.`)
+      throw new Error(
+        `safetensors: ${path} is truncated: header of ${headerBytes} bytes, got a file of ${fileBytes} bytes. Copy the file again.`,
+      )
     const header = Buffer.alloc(headerBytes)
     await file.read(header, 0, headerBytes, 8)
     let json: Record<string, unknown>
     try {
       json = JSON.parse(header.toString('utf8')) as Record<string, unknown>
     } catch {
-      throw new Error(`safetensors: the header of ${path} must be JSON. The file is damaged or of another format; copy it again.`)
+      throw new Error(
+        `safetensors: the header of ${path} must be JSON. The file is damaged or of another format; copy it again.`,
+      )
     }
     const entries = new Map<string, TensorEntry>()
     for (const [name, raw] of Object.entries(json))
@@ -95,7 +109,10 @@ export async function loadTensorIndex(path: string): Promise<Map<string, TensorE
     for (const [name, entry] of shard) entries.set(name, entry)
   }
   for (const [name, file] of Object.entries(index.weight_map))
-    if (!entries.has(name)) throw new Error(`safetensors: ${name} must be in ${file} as ${indexPath} says, got no such tensor. Copy the shard again.`)
+    if (!entries.has(name))
+      throw new Error(
+        `safetensors: ${name} must be in ${file} as ${indexPath} says, got no such tensor. Copy the shard again.`,
+      )
   return entries
 }
 
@@ -123,23 +140,38 @@ function decodeF16(bits: Uint16Array): Float32Array {
     const exponent = (b >> 10) & 31
     const fraction = b & 1023
     const magnitude =
-      exponent === 0 ? fraction * 2 ** -24 : exponent === 31 ? (fraction ? Number.NaN : Number.POSITIVE_INFINITY) : (1 + fraction / 1024) * 2 ** (exponent - 15)
+      exponent === 0
+        ? fraction * 2 ** -24
+        : exponent === 31
+          ? fraction
+            ? Number.NaN
+            : Number.POSITIVE_INFINITY
+          : (1 + fraction / 1024) * 2 ** (exponent - 15)
     out[i] = b & 0x8000 ? -magnitude : magnitude
   }
   return out
 }
 
 /** Values of one tensor as f32. `expectedShape` is compared with the stored one. */
-export async function loadTensor(name: string, entry: TensorEntry, expectedShape?: readonly number[]): Promise<Float32Array> {
+export async function loadTensor(
+  name: string,
+  entry: TensorEntry,
+  expectedShape?: readonly number[],
+): Promise<Float32Array> {
   if (expectedShape && expectedShape.join() !== entry.shape.join())
-    throw new Error(`safetensors: ${name} in ${entry.file} must be [${expectedShape}], got [${entry.shape}]. Use the checkpoint that belongs to this config.json.`)
+    throw new Error(
+      `safetensors: ${name} in ${entry.file} must be [${expectedShape}], got [${entry.shape}]. Use the checkpoint that belongs to this config.json.`,
+    )
   const bytes = new Uint8Array(entry.byteLength)
   const file = await open(entry.file, 'r')
   try {
     let done = 0
     while (done < bytes.length) {
       const { bytesRead } = await file.read(bytes, done, Math.min(bytes.length - done, 2 ** 30), entry.byteStart + done)
-      if (bytesRead === 0) throw new Error(`safetensors: ${entry.file} ended inside ${name}, expected ${bytes.length} bytes, got ${done}. Copy the file again.`)
+      if (bytesRead === 0)
+        throw new Error(
+          `safetensors: ${entry.file} ended inside ${name}, expected ${bytes.length} bytes, got ${done}. Copy the file again.`,
+        )
       done += bytesRead
     }
   } finally {
@@ -160,7 +192,10 @@ export async function saveTensors(
   const header: Record<string, unknown> = { __metadata__: { format: 'pt', ...options.metadata } }
   let offset = 0
   for (const { name, shape, data } of tensors) {
-    if (product(shape) !== data.length) throw new Error(`safetensors: ${name} must have ${product(shape)} elements for [${shape}], got ${data.length}. Pass the whole tensor.`)
+    if (product(shape) !== data.length)
+      throw new Error(
+        `safetensors: ${name} must have ${product(shape)} elements for [${shape}], got ${data.length}. Pass the whole tensor.`,
+      )
     const end = offset + data.length * ELEMENT_BYTES[dtype]
     header[name] = { dtype, shape, data_offsets: [offset, end] }
     offset = end
@@ -186,8 +221,11 @@ export async function saveTensors(
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })
-    throw new Error(`safetensors: ${path} could not be written (${(error as Error).message}). Free disk space or choose another folder; nothing already there was touched.`, {
-      cause: error,
-    })
+    throw new Error(
+      `safetensors: ${path} could not be written (${(error as Error).message}). Free disk space or choose another folder; nothing already there was touched.`,
+      {
+        cause: error,
+      },
+    )
   }
 }

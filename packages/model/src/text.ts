@@ -4,7 +4,20 @@
  *
  * Legend: T token rows, d width, H heads, K kv heads, C head channels.
  */
-import { add, attention, gather, type Graph, linear, rmsNorm, rope, type Rows, scatterRows, swiglu, type Tensor, timesRows } from '@axpo/kernels'
+import {
+  add,
+  attention,
+  type Graph,
+  gather,
+  linear,
+  type Rows,
+  rmsNorm,
+  rope,
+  scatterRows,
+  swiglu,
+  type Tensor,
+  timesRows,
+} from '@axpo/kernels'
 import type { ModelConfig } from './config.ts'
 import { TEXT } from './parameters.ts'
 import type { VisionOutputs } from './vision.ts'
@@ -40,14 +53,26 @@ export interface TextInputs {
 
 const transposed = (sparse: Sparse) => (sparse.csrTransposed ? { csrTransposed: sparse.csrTransposed } : {})
 
-function buildAttention(g: Graph, config: ModelConfig, weights: Weights, inputs: TextInputs, x: Tensor, i: number): Tensor {
+function buildAttention(
+  g: Graph,
+  config: ModelConfig,
+  weights: Weights,
+  inputs: TextInputs,
+  x: Tensor,
+  i: number,
+): Tensor {
   const { heads, kvHeads, headChannels: C, epsilon } = config.text
   const name = `${TEXT}.layers.${i}`
   const a = rmsNorm(g, x, weights.get(`${name}.input_layernorm.weight`), epsilon)
   /** Norm over the channels of each head, then rope. */
   const rotated = (part: 'q' | 'k', count: number) => {
     const y = linear(g, a, weights.get(`${name}.self_attn.${part}_proj.weight`))
-    const perHead = rmsNorm(g, g.reshape(y, timesRows(inputs.rows, count), C), weights.get(`${name}.self_attn.${part}_norm.weight`), epsilon)
+    const perHead = rmsNorm(
+      g,
+      g.reshape(y, timesRows(inputs.rows, count), C),
+      weights.get(`${name}.self_attn.${part}_norm.weight`),
+      epsilon,
+    )
     return rope(g, g.reshape(perHead, inputs.rows, count * C), inputs.cos, inputs.sin, count)
   }
   const q = rotated('q', heads)
@@ -82,9 +107,20 @@ function buildMlp(g: Graph, config: ModelConfig, weights: Weights, x: Tensor, i:
 }
 
 /** Hidden states before the final norm, [T, d]. */
-export function buildText(g: Graph, config: ModelConfig, weights: Weights, inputs: TextInputs, vision: VisionOutputs): Tensor {
+export function buildText(
+  g: Graph,
+  config: ModelConfig,
+  weights: Weights,
+  inputs: TextInputs,
+  vision: VisionOutputs,
+): Tensor {
   const { rows, embedding, image } = inputs
-  const tokens = gather(g, { table: weights.get(`${TEXT}.embed_tokens.weight`), csr: embedding.csr, ...transposed(embedding), rows })
+  const tokens = gather(g, {
+    table: weights.get(`${TEXT}.embed_tokens.weight`),
+    csr: embedding.csr,
+    ...transposed(embedding),
+    rows,
+  })
   let x = gather(g, { table: vision.features, csr: image.csr, ...transposed(image), rows, addTo: tokens })
   for (let i = 0; i < config.text.layerCount; i++) {
     x = buildAttention(g, config, weights, inputs, x, i)
@@ -96,7 +132,14 @@ export function buildText(g: Graph, config: ModelConfig, weights: Weights, input
 }
 
 /** Final norm of the selected rows, [S, d]: the head's input. */
-export function buildSelection(g: Graph, config: ModelConfig, weights: Weights, x: Tensor, selection: Sparse, rows: Rows): Tensor {
+export function buildSelection(
+  g: Graph,
+  config: ModelConfig,
+  weights: Weights,
+  x: Tensor,
+  selection: Sparse,
+  rows: Rows,
+): Tensor {
   const selected = gather(g, { table: x, csr: selection.csr, ...transposed(selection), rows })
   return rmsNorm(g, selected, weights.get(`${TEXT}.norm.weight`), config.text.epsilon)
 }

@@ -4,7 +4,19 @@
  *
  * Legend: rows of patches are {symbol, count 4} = 4 a merged token, in 2x2-block order; D width, d text width.
  */
-import { add, attention, gather, gelu, type Graph, layerNorm, linear, rope, type Rows, type Tensor, timesRows } from '@axpo/kernels'
+import {
+  add,
+  attention,
+  type Graph,
+  gather,
+  gelu,
+  layerNorm,
+  linear,
+  type Rows,
+  rope,
+  type Tensor,
+  timesRows,
+} from '@axpo/kernels'
 import { type ModelConfig, patchWidth } from './config.ts'
 import { VISION } from './parameters.ts'
 import type { Weights } from './weights.ts'
@@ -36,7 +48,14 @@ export interface VisionOutputs {
   readonly deepstack: readonly Tensor[]
 }
 
-function buildBlock(g: Graph, config: ModelConfig, weights: Weights, inputs: VisionInputs, x: Tensor, j: number): Tensor {
+function buildBlock(
+  g: Graph,
+  config: ModelConfig,
+  weights: Weights,
+  inputs: VisionInputs,
+  x: Tensor,
+  j: number,
+): Tensor {
   const { width: D, heads } = config.vision
   const name = `${VISION}.blocks.${j}`
   const a = layerNorm(g, x, weights.get(`${name}.norm1.weight`), weights.get(`${name}.norm1.bias`), EPSILON)
@@ -53,26 +72,56 @@ function buildBlock(g: Graph, config: ModelConfig, weights: Weights, inputs: Vis
     channels: D / heads,
     scale: 1 / Math.sqrt(D / heads),
   })
-  const attended = add(g, x, linear(g, o, weights.get(`${name}.attn.proj.weight`), weights.get(`${name}.attn.proj.bias`)))
+  const attended = add(
+    g,
+    x,
+    linear(g, o, weights.get(`${name}.attn.proj.weight`), weights.get(`${name}.attn.proj.bias`)),
+  )
   const b = layerNorm(g, attended, weights.get(`${name}.norm2.weight`), weights.get(`${name}.norm2.bias`), EPSILON)
   const up = linear(g, b, weights.get(`${name}.mlp.linear_fc1.weight`), weights.get(`${name}.mlp.linear_fc1.bias`))
-  const down = linear(g, gelu(g, up, 'tanh'), weights.get(`${name}.mlp.linear_fc2.weight`), weights.get(`${name}.mlp.linear_fc2.bias`))
+  const down = linear(
+    g,
+    gelu(g, up, 'tanh'),
+    weights.get(`${name}.mlp.linear_fc2.weight`),
+    weights.get(`${name}.mlp.linear_fc2.bias`),
+  )
   return add(g, attended, down)
 }
 
 /** Norm over D before the 2x2 merge (main) or over 4D after it (deepstack), then fc1, exact GELU, fc2. */
-function buildMerger(g: Graph, config: ModelConfig, weights: Weights, rows: Rows, x: Tensor, name: string, normFirst: boolean): Tensor {
-  const norm = (t: Tensor) => layerNorm(g, t, weights.get(`${name}.norm.weight`), weights.get(`${name}.norm.bias`), EPSILON)
+function buildMerger(
+  g: Graph,
+  config: ModelConfig,
+  weights: Weights,
+  rows: Rows,
+  x: Tensor,
+  name: string,
+  normFirst: boolean,
+): Tensor {
+  const norm = (t: Tensor) =>
+    layerNorm(g, t, weights.get(`${name}.norm.weight`), weights.get(`${name}.norm.bias`), EPSILON)
   const merge = (t: Tensor) => g.reshape(t, rows, 4 * config.vision.width)
   const z = normFirst ? merge(norm(x)) : norm(merge(x))
   const hidden = linear(g, z, weights.get(`${name}.linear_fc1.weight`), weights.get(`${name}.linear_fc1.bias`))
-  return linear(g, gelu(g, hidden, 'erf'), weights.get(`${name}.linear_fc2.weight`), weights.get(`${name}.linear_fc2.bias`))
+  return linear(
+    g,
+    gelu(g, hidden, 'erf'),
+    weights.get(`${name}.linear_fc2.weight`),
+    weights.get(`${name}.linear_fc2.bias`),
+  )
 }
 
 export function buildVision(g: Graph, config: ModelConfig, weights: Weights, inputs: VisionInputs): VisionOutputs {
   if (inputs.patches.width !== patchWidth(config.vision))
-    throw new Error(`vision: patch rows must be ${patchWidth(config.vision)} wide, got ${inputs.patches.width}. Use the preprocessor_config.json of this model.`)
-  const embedded = linear(g, inputs.patches, weights.get(`${VISION}.patch_embed.proj.weight`), weights.get(`${VISION}.patch_embed.proj.bias`))
+    throw new Error(
+      `vision: patch rows must be ${patchWidth(config.vision)} wide, got ${inputs.patches.width}. Use the preprocessor_config.json of this model.`,
+    )
+  const embedded = linear(
+    g,
+    inputs.patches,
+    weights.get(`${VISION}.patch_embed.proj.weight`),
+    weights.get(`${VISION}.patch_embed.proj.bias`),
+  )
   let x = gather(g, {
     table: weights.get(`${VISION}.pos_embed.weight`),
     csr: inputs.corners,
@@ -86,7 +135,8 @@ export function buildVision(g: Graph, config: ModelConfig, weights: Weights, inp
   for (let j = 0; j < config.vision.depth; j++) {
     x = buildBlock(g, config, weights, inputs, x, j)
     const tap = config.vision.deepstackBlocks.indexOf(j)
-    if (tap >= 0) deepstack[tap] = buildMerger(g, config, weights, inputs.rows, x, `${VISION}.deepstack_merger_list.${tap}`, false)
+    if (tap >= 0)
+      deepstack[tap] = buildMerger(g, config, weights, inputs.rows, x, `${VISION}.deepstack_merger_list.${tap}`, false)
   }
   return { features: buildMerger(g, config, weights, inputs.rows, x, `${VISION}.merger`, true), deepstack }
 }

@@ -16,7 +16,8 @@ export interface Weights {
 export function bindWeights(g: Graph, list: ParameterList, region: string, gradientRegion: string | null): Weights {
   const bound = new Map<string, Tensor>()
   const make = (name: string, offset: number, rows: number, width: number): Tensor => {
-    const gradient = gradientRegion === null ? undefined : g.persistent(`d ${name}`, gradientRegion, offset, rows, width)
+    const gradient =
+      gradientRegion === null ? undefined : g.persistent(`d ${name}`, gradientRegion, offset, rows, width)
     return g.persistent(name, region, offset, rows, width, gradient)
   }
   const find = (name: string) => {
