@@ -1,0 +1,40 @@
+// Builds build/kernels-fma.wasm and build/kernels-plain.wasm from assembly/index.ts.
+import { mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import asc from 'assemblyscript/asc'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+mkdirSync(join(root, 'build'), { recursive: true })
+
+for (const [name, features] of [
+  ['fma', 'simd,threads,relaxed-simd'],
+  ['plain', 'simd,threads'],
+]) {
+  const { error, stderr } = await asc.main(
+    [
+      'assembly/index.ts',
+      '--baseDir',
+      root,
+      '-o',
+      `build/kernels-${name}.wasm`,
+      '-O3',
+      '--noAssert',
+      '--runtime',
+      'stub',
+      '--importMemory',
+      '--sharedMemory',
+      '--initialMemory',
+      '16',
+      '--maximumMemory',
+      '65536',
+      '--enable',
+      features,
+    ],
+    { stderr: process.stderr, stdout: process.stdout },
+  )
+  if (error) {
+    console.error(`kernels: build of ${name} failed: ${error.message}. ${stderr ?? ''}`)
+    process.exit(1)
+  }
+}

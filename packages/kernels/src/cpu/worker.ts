@@ -1,0 +1,19 @@
+/** One thread of the CPU executor: instantiates the same module on the shared memory and serves job lists until told to stop. */
+import { parentPort, workerData } from 'node:worker_threads'
+
+const { module, memory, control, scratch } = workerData as {
+  module: WebAssembly.Module
+  memory: WebAssembly.Memory
+  control: number
+  scratch: number
+}
+const instance = new WebAssembly.Instance(module, {
+  env: {
+    memory,
+    abort: () => {
+      throw new Error('kernels: abort in wasm.')
+    },
+  },
+})
+parentPort!.postMessage('ready')
+;(instance.exports.serve as (control: number, scratch: number) => void)(control, scratch)
