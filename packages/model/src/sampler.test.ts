@@ -8,14 +8,21 @@ const config = tinyConfig(true)
 const train = { tokens: 96, imageTokens: 32, selections: 96, spans: 2048 }
 const sample = { stepTokens: 32, sequences: 8, stepSpans: 2048, kvRows: 1024, featureRows: 64, encodeTokens: 16 }
 
-let executor: Executor
+const executors: Executor[] = []
+async function create(changes: Partial<typeof sample> = {}): Promise<Model> {
+  const executor = await createCpuExecutor({ threads: 1 })
+  executors.push(executor)
+  const capacities = { train, sample: { ...sample, ...changes } }
+  const created = createModel({ config, processor: tinyProcessor, executor, capacities })
+  created.setParameters(tinyParameters(config, 5))
+  return created
+}
+
 let model: Model
 beforeAll(async () => {
-  executor = await createCpuExecutor({ threads: 1 })
-  model = createModel({ config, processor: tinyProcessor, executor, capacities: { train, sample } })
-  model.setParameters(tinyParameters(config, 5))
+  model = await create()
 })
-afterAll(() => executor.close())
+afterAll(() => Promise.all(executors.map((executor) => executor.close())))
 
 function request(context: number, number: number, changes: Partial<SampleRequest> = {}): SampleRequest {
   const { tokens, images } = contexts[context]!
@@ -37,14 +44,12 @@ describe('sampler', () => {
     const requests = [0, 0, 0, 1, 1, 2, 2, 3, 3, 3].map((context, i) => request(context, i))
     const results = await Promise.all(requests.map((r) => model.sampler.sample(r)))
     // forks: the first half of a result continues under another key
-    const forks = requests
-      .slice(0, 6)
-      .map((r, i) =>
-        request(0, 1000 + i, {
-          tokens: Int32Array.from([...r.tokens, ...results[i]!.tokens.subarray(0, results[i]!.tokens.length >> 1)]),
-          images: r.images,
-        }),
-      )
+    const forks = requests.slice(0, 6).map((r, i) =>
+      request(0, 1000 + i, {
+        tokens: Int32Array.from([...r.tokens, ...results[i]!.tokens.subarray(0, results[i]!.tokens.length >> 1)]),
+        images: r.images,
+      }),
+    )
     const forked = await Promise.all(forks.map((r) => model.sampler.sample(r)))
     const all = [...requests.map((r, i) => scored(r, results[i]!)), ...forks.map((r, i) => scored(r, forked[i]!))]
     const batch = model.learner.pack(all)
@@ -66,21 +71,14 @@ describe('sampler', () => {
       [...requests, request(2, 51, { temperature: 0.5 })].map((r) => model.sampler.sample(r)),
     )
     for (const [i, r] of requests.entries()) {
-      const fresh = createModel({
-        config,
-        processor: tinyProcessor,
-        executor,
-        capacities: { train, sample: { ...sample, stepTokens: 7, kvRows: 512 } },
-      })
-      fresh.setParameters(tinyParameters(config, 5))
+      const fresh = await create({ stepTokens: 7, kvRows: 512 })
       expect(await fresh.sampler.sample(r)).toEqual({ ...together[i]!, weightVersion: fresh.weightVersion() })
       fresh.close()
     }
   })
 
   it('computes a shared prompt once and reuses a finished sequence', async () => {
-    const other = createModel({ config, processor: tinyProcessor, executor, capacities: { train, sample } })
-    other.setParameters(tinyParameters(config, 5))
+    const other = await create()
     const { sampler } = other
     const results = await Promise.all(
       Array.from({ length: 8 }, (_, i) => sampler.sample(request(0, i, { maxTokens: 1, stopTokens: [] }))),
@@ -127,13 +125,7 @@ describe('sampler', () => {
   })
 
   it('survives a KV pool much smaller than the traffic', async () => {
-    const small = createModel({
-      config,
-      processor: tinyProcessor,
-      executor,
-      capacities: { train, sample: { ...sample, kvRows: 128 } },
-    })
-    small.setParameters(tinyParameters(config, 5))
+    const small = await create({ kvRows: 128 })
     const requests = Array.from({ length: 24 }, (_, i) => request(i % 4, i))
     const results = await Promise.all(requests.map((r) => small.sampler.sample(r)))
     const large = await Promise.all(requests.map((r) => model.sampler.sample(r)))
