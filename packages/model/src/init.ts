@@ -1,8 +1,7 @@
 /**
  * Random initialisation by a counter generator: the value of element i of parameter p depends only on (seed, p, i).
  *
- * Matrices: normal, std = min(initializer_range, 1) when the config says so, but at least 1 / sqrt(fan in) * 0.5, because 0.02 is made for
- * widths of thousands and starves a width of 96. Projections back to the residual stream are scaled down by 1 / sqrt(2 * depth) of their tower.
+ * Matrices: normal, std = initializer_range, but at least 0.5 / sqrt(fan in): 0.02 is made for widths of thousands and starves a width of 96. Projections back to the residual stream are scaled down by 1 / sqrt(2 * depth) of their tower.
  * Embeddings: initializer_range. Gains 1, biases 0.
  */
 import type { ModelConfig } from './config.ts'

@@ -75,6 +75,19 @@ describe('learner', () => {
     expect(Math.hypot(...one.gradients.map((g, i) => g - many.gradients[i]!)) / norm).toBeLessThan(1e-5)
   })
 
+  it('does not depend on the number of threads, to the bit', async () => {
+    const run = async (threads: number) => {
+      const executor = await createCpuExecutor({ threads })
+      const model = createModel({ config, processor: tinyProcessor, executor, capacities: { train } })
+      model.setParameters(tinyParameters(config, 5))
+      const scores = await model.learner.backward(model.learner.pack(contexts), ones)
+      const gradients = await model.learner.gradients()
+      await executor.close()
+      return { scores, gradients }
+    }
+    expect(await run(2)).toEqual(await run(1))
+  })
+
   it('raises the log-probabilities it is told to raise', async () => {
     await onCpu(async (model) => {
       const batch = model.learner.pack(contexts)
