@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { type ProcessorConfig, patchOfRow, processImage, resizeImage, roundHalfEven, smartResize } from './processor.ts'
 
@@ -67,6 +68,20 @@ describe('processor', () => {
       [31, 31],
     ] as const)
       expect(small.data[(y * 32 + x) * 3]).toBe(mean(x, y))
+  })
+
+  // from scripts/pil-golden.py with Pillow 13.0.0
+  it.each([
+    [100, 75, 64, 32, 3, 'f77370b0e0625173'],
+    [100, 75, 256, 192, 3, '9b99bf5de114ea58'],
+    [100, 75, 320, 224, 3, '18d10c70792cffb0'],
+    [33, 47, 64, 32, 3, '1cd11968234bbc94'],
+    [128, 128, 32, 32, 4, 'b42f40388201c8c4'],
+    [40, 24, 48, 32, 4, '9ffa617e3800b0b4'],
+    [100, 75, 64, 32, 4, '8a4fa9310b77b987'],
+  ] as const)('resizes %ix%i to %ix%i (filter %i) to the bytes of Pillow', (w, h, toWidth, toHeight, filter, hash) => {
+    const { data } = resizeImage(ramp(w, h), toWidth, toHeight, filter)
+    expect(createHash('sha256').update(data).digest('hex').slice(0, 16)).toBe(hash)
   })
 
   it('a resize to the same size keeps the bytes; a constant image stays constant', () => {

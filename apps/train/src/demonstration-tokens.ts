@@ -1,0 +1,102 @@
+/**
+ * A demonstration as token ids and loss weights, exactly as the agent would have written it: prompt by the chat template, sampled turns, observations as the
+ * environment appends them. Not here: choosing demonstrations (@axpo/tasks), the training loop (sft.ts).
+ */
+import type { ChatCodec, ImageRef, RawImage } from '@axpo/model'
+import type { Demonstration, Question } from '@axpo/tasks'
+
+/** What a tool answered: text, or an image. */
+export interface Observation {
+  readonly text: string
+  readonly image: RawImage | null
+}
+
+export interface DemonstrationTokens {
+  readonly tokens: Int32Array
+  readonly images: readonly ImageRef[]
+  /** 1 where the model is to learn the token. */
+  readonly selected: Uint8Array
+}
+
+export interface TokenContext {
+  readonly codec: ChatCodec
+  readonly imageRef: (image: RawImage) => ImageRef
+  readonly answerCall: (question: Question, call: NonNullable<Demonstration['call']>) => Observation
+}
+
+/** Python's json.dumps separators, as Qwen writes calls. */
+export function formatJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(formatJson).join(', ')}]`
+  if (value !== null && typeof value === 'object')
+    return `{${Object.entries(value)
+      .map(([k, v]) => `${JSON.stringify(k)}: ${formatJson(v)}`)
+      .join(', ')}}`
+  return JSON.stringify(value)
+}
+
+export function formatCall(call: { readonly name: string; readonly arguments: unknown }): string {
+  return `<tool_call>\n{"name": ${JSON.stringify(call.name)}, "arguments": ${formatJson(call.arguments)}}\n</tool_call>`
+}
+
+const toolSpecs = (question: Question) =>
+  question.tools.map((name) => ({ type: 'function' as const, function: { name, description: '', parameters: {} } }))
+
+/** Appends pieces of text, expanding each image placeholder to the image's pads. */
+class TokenBuilder {
+  readonly ids: number[] = []
+  readonly learnt: number[] = []
+  readonly images: ImageRef[] = []
+  private readonly context: TokenContext
+  private readonly pad: number
+  constructor(context: TokenContext) {
+    this.context = context
+    this.pad = context.codec.tokenId('<|image_pad|>')
+  }
+  append(text: string, learn: 0 | 1, images: readonly RawImage[] = []): void {
+    let next = 0
+    for (const id of this.context.codec.encode(text)) {
+      const image = id === this.pad ? images[next++] : undefined
+      const count = image ? this.context.codec.imageTokenCount(image) : 1
+      if (image) this.images.push(this.context.imageRef(image))
+      for (let i = 0; i < count; i++) {
+        this.ids.push(id)
+        this.learnt.push(learn)
+      }
+    }
+    if (next !== images.length)
+      throw new Error(`demonstration: ${images.length} images for ${next} placeholders in ${JSON.stringify(text)}.`)
+  }
+}
+
+export function promptTokens(
+  question: Question,
+  context: TokenContext,
+): { tokens: Int32Array; images: readonly ImageRef[] } {
+  const builder = new TokenBuilder(context)
+  builder.append(context.codec.renderPrompt([...question.messages], toolSpecs(question)), 0, question.images)
+  return { tokens: Int32Array.from(builder.ids), images: builder.images }
+}
+
+export function demonstrationTokens(
+  question: Question,
+  demonstration: Demonstration,
+  context: TokenContext,
+): DemonstrationTokens {
+  const builder = new TokenBuilder(context)
+  builder.append(context.codec.renderPrompt([...question.messages], toolSpecs(question)), 0, question.images)
+  const { call, thinking, thinkingAfter, answer } = demonstration
+  let open = thinking
+  if (call) {
+    builder.append(`${thinking}\n</think>\n\n${formatCall(call)}`, 1)
+    const { text, image } = context.answerCall(question, call)
+    const content = image ? '<|vision_start|><|image_pad|><|vision_end|>' : text
+    builder.append(
+      `<|im_end|>\n<|im_start|>user\n<tool_response>\n${content}\n</tool_response><|im_end|>\n<|im_start|>assistant\n<think>\n`,
+      0,
+      image ? [image] : [],
+    )
+    open = thinkingAfter
+  }
+  builder.append(`${open}\n</think>\n\n${answer}<|im_end|>`, 1)
+  return { tokens: Int32Array.from(builder.ids), images: builder.images, selected: Uint8Array.from(builder.learnt) }
+}
