@@ -128,6 +128,8 @@ function planTaps(inSize: number, outSize: number, resample: 3 | 4): Taps {
   const kernel = resample === 3 ? bicubic : box
   const scale = inSize / outSize
   const filterScale = Math.max(scale, 1)
+  // multiplied, as PIL does: a division rounds otherwise and can move a fixed-point weight by one
+  const inverseScale = 1 / filterScale
   const support = (resample === 3 ? 2 : 0.5) * filterScale
   const stride = Math.ceil(support) * 2 + 1
   const first = new Int32Array(outSize)
@@ -137,7 +139,7 @@ function planTaps(inSize: number, outSize: number, resample: 3 | 4): Taps {
     const center = (k + 0.5) * scale
     const start = Math.max(0, Math.trunc(center - support + 0.5))
     const end = Math.min(inSize, Math.trunc(center + support + 0.5))
-    const values = Array.from({ length: end - start }, (_, j) => kernel((start + j - center + 0.5) / filterScale))
+    const values = Array.from({ length: end - start }, (_, j) => kernel((start + j - center + 0.5) * inverseScale))
     const sum = values.reduce((total, value) => total + value, 0)
     first[k] = start
     count[k] = end - start
@@ -178,7 +180,10 @@ function resizeAxis(
   return out
 }
 
-/** PIL's Image.resize, bit for bit: horizontal pass, clamp to u8, vertical pass; a pass that changes nothing is skipped. */
+/**
+ * PIL's Image.resize, bit for bit: horizontal pass, clamp to u8, vertical pass; a pass that changes nothing is skipped. Pillow 13 was seen
+ * to take the vertical pass first when it widens and shortens; then it differs by a level or two.
+ */
 export function resizeImage(image: RawImage, width: number, height: number, resample: 3 | 4): RawImage {
   let data = image.data
   if (width !== image.width) data = resizeAxis(data, image.width, image.height, width, true, resample)
