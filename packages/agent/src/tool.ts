@@ -1,0 +1,39 @@
+/** What a tool is, and what it may answer. Failures of operation are values: the model sees them as observations, the episode goes on. */
+
+/** 8-bit RGB, row-major, 3 bytes a pixel, at original resolution. */
+export interface RawImage {
+  readonly width: number
+  readonly height: number
+  readonly data: Uint8Array
+}
+
+/** OpenAI-style function tool; `parameters` is a JSON Schema. */
+export interface ToolSpec {
+  readonly type: 'function'
+  readonly function: {
+    readonly name: string
+    readonly description: string
+    readonly parameters: Record<string, unknown>
+  }
+}
+
+export interface SearchDocument {
+  readonly id: string
+  readonly title: string
+  readonly text: string
+}
+
+/** What a call may look at: the episode's images so far (originals) and its documents. */
+export interface ToolContext {
+  readonly images: readonly RawImage[]
+  readonly documents: readonly SearchDocument[]
+}
+
+export type ToolResult =
+  | { readonly status: 'ok'; readonly text: string; readonly image: RawImage | null }
+  | { readonly status: 'timeout' | 'failed'; readonly text: string }
+
+export interface Tool {
+  readonly spec: ToolSpec
+  run(args: Readonly<Record<string, unknown>>, context: ToolContext, signal: AbortSignal): Promise<ToolResult>
+}
