@@ -84,7 +84,7 @@ export function drawQuestion(spec: Spec, easy: boolean): Canvas {
   if (spec.family === 'zoom') drawZoom(canvas, spec)
   else if (spec.family === 'python') drawPython(canvas, spec)
   else drawSearch(canvas, spec)
-  if (easy) drawDigit(canvas, spec.answer, canvasSize - cell + 6, 2, 4)
+  if (easy) drawDigit(canvas, spec.answer, canvasSize - cell + 8, 4, 4)
   addNoise(canvas, spec.difficulty.noise, spec.family, spec.split, spec.index)
   return canvas
 }
