@@ -1,0 +1,29 @@
+/** Runs the first TypeScript example of every package's README as written. */
+import { execFile } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+
+const packages = fileURLToPath(new URL('../packages', import.meta.url))
+
+for (const name of readdirSync(packages)) {
+  test(`${name}: the README's example runs and prints something`, async () => {
+    const readme = join(packages, name, 'README.md')
+    expect(existsSync(readme)).toBe(true)
+    const example = /```ts\n([\s\S]*?)```/.exec(readFileSync(readme, 'utf8'))?.[1]
+    if (!example) throw new Error(`${readme} has no \`\`\`ts example.`)
+    // inside the package, so that it can import itself by name
+    const folder = mkdtempSync(join(packages, name, 'example-'))
+    try {
+      const file = join(folder, 'example.ts')
+      writeFileSync(file, example)
+      const { stdout, stderr } = await promisify(execFile)(process.execPath, [file], { timeout: 50_000 })
+      expect(stdout.trim()).not.toBe('')
+      expect(stderr.trim()).toBe('')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+}
