@@ -90,13 +90,24 @@ export function drawHiddenDigit(canvas: Canvas, digit: number, x: number, y: num
 /** Adds Gaussian noise of standard deviation `sigma` (fraction of full scale), keyed, and clamps. */
 export function addNoise(canvas: Canvas, sigma: number, ...key: readonly KeyPart[]): void {
   const random = createRandom('noise', ...key)
-  for (let i = 0; i < canvas.length; i++)
-    canvas[i] = Math.max(0, Math.min(255, Math.round(canvas[i]! + random.normal() * sigma * 255)))
+  const clamp = (v: number) => Math.max(0, Math.min(255, Math.round(v)))
+  // Box-Muller gives two independent normals a draw
+  for (let i = 0; i < canvas.length; i += 2) {
+    const radius = sigma * 255 * Math.sqrt(-2 * Math.log(1 - random.uniform()))
+    const angle = 2 * Math.PI * random.uniform()
+    canvas[i] = clamp(canvas[i]! + radius * Math.cos(angle))
+    canvas[i + 1] = clamp(canvas[i + 1]! + radius * Math.sin(angle))
+  }
 }
 
 /** Grey to 8-bit RGB. */
 export function toRgb(canvas: Canvas): { width: number; height: number; data: Uint8Array } {
   const data = new Uint8Array(canvas.length * 3)
-  for (let i = 0; i < canvas.length; i++) data.fill(canvas[i]!, 3 * i, 3 * i + 3)
+  for (let i = 0; i < canvas.length; i++) {
+    const grey = canvas[i]!
+    data[3 * i] = grey
+    data[3 * i + 1] = grey
+    data[3 * i + 2] = grey
+  }
   return { width: canvasSize, height: canvasSize, data }
 }
