@@ -11,6 +11,7 @@ export {
   solve,
   thoughtWords,
 } from './demonstrate.ts'
+export { nanoTokenizerDirectory } from './nano.ts'
 export {
   type ChatContent,
   type ChatMessage,

@@ -1,4 +1,5 @@
 /** From a spec to what the agent gets: picture, wording, tools, documents and the grader. Not here: the tools themselves (@axpo/agent). */
+import { hashKey } from './random.ts'
 import {
   addNoise,
   type Canvas,
@@ -95,9 +96,23 @@ function wording(spec: Spec): string {
   return `a${spec.attribute} of this icon?`
 }
 
+type Fact = SearchSpec['facts'][number]
+
+/**
+ * Documents of an episode. An engine that shows one hit breaks ties by id: the wanted fact has the last id, and a near miss stands for each half of it (its
+ * attribute of another entity, another attribute of its entity). So a query that names a wrong half, or one half only, never returns it.
+ */
 export function documentsOf(spec: SearchSpec): SearchDocument[] {
-  return spec.facts.map(({ entity, attribute, value }, i) => ({
-    id: `d${i}`,
+  const { entities, attributes } = spec.difficulty
+  const wanted = spec.facts[0]!
+  const others: Fact[] = spec.facts.slice(1)
+  const wrongValue = (half: string) => (wanted.value + 1 + (hashKey(0, half, spec.split, spec.index) % 3)) % 4
+  if (entities > 1 && !others.some((f) => f.attribute === wanted.attribute))
+    others.push({ ...wanted, entity: (wanted.entity + 1) % entities, value: wrongValue('entity') })
+  if (attributes > 1 && !others.some((f) => f.entity === wanted.entity))
+    others.push({ ...wanted, attribute: (wanted.attribute + 1) % attributes, value: wrongValue('attribute') })
+  return [...others, wanted].map(({ entity, attribute, value }, i) => ({
+    id: `d${String(i).padStart(3, '0')}`,
     title: `e${entity} a${attribute}`,
     text: `${value}`,
   }))
