@@ -21,7 +21,7 @@ export interface DemonstrationTokens {
 export interface TokenContext {
   readonly codec: ChatCodec
   readonly imageRef: (image: RawImage) => ImageRef
-  readonly answerCall: (question: Question, call: NonNullable<Demonstration['call']>) => Observation
+  readonly answerCall: (question: Question, call: NonNullable<Demonstration['call']>) => Promise<Observation>
 }
 
 /** Python's json.dumps separators, as Qwen writes calls. */
@@ -77,18 +77,18 @@ export function promptTokens(
   return { tokens: Int32Array.from(builder.ids), images: builder.images }
 }
 
-export function demonstrationTokens(
+export async function demonstrationTokens(
   question: Question,
   demonstration: Demonstration,
   context: TokenContext,
-): DemonstrationTokens {
+): Promise<DemonstrationTokens> {
   const builder = new TokenBuilder(context)
   builder.append(context.codec.renderPrompt([...question.messages], toolSpecs(question)), 0, question.images)
   const { call, thinking, thinkingAfter, answer } = demonstration
   let open = thinking
   if (call) {
     builder.append(`${thinking}\n</think>\n\n${formatCall(call)}`, 1)
-    const { text, image } = context.answerCall(question, call)
+    const { text, image } = await context.answerCall(question, call)
     const content = image ? '<|vision_start|><|image_pad|><|vision_end|>' : text
     builder.append(
       `<|im_end|>\n<|im_start|>user\n<tool_response>\n${content}\n</tool_response><|im_end|>\n<|im_start|>assistant\n<think>\n`,

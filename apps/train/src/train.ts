@@ -1,0 +1,167 @@
+/**
+ * Training from a checkpoint into a run folder, to the end, to an interruption, or from where a killed run stood. Not here: the step (rl-step.ts), files
+ * (run-folder.ts), evaluation before and after (start.ts).
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { loadAdvantage } from '@axpo/advantage'
+import { defaultLimits, type RolloutSetting } from '@axpo/agent'
+import { agentPorts, type Session, suiteRegistry } from '@axpo/eval'
+import { checkRecipe, type Recipe } from '@axpo/policy'
+import { families } from '@axpo/tasks'
+import * as z from 'zod'
+import { createProgress } from './progress.ts'
+import { type RlSettings, rlStep, type StepMetrics, type Trainer } from './rl-step.ts'
+import { checkpointDirectory, type RunFolder, readJson } from './run-folder.ts'
+
+const recipeSchema = z.strictObject({
+  name: z.string(),
+  rollouts: z.int().positive(),
+  continuations: z.int().positive(),
+  budget: z.number().nonnegative(),
+  ranking: z.enum(['mean-probability', 'entropy', 'random']),
+  prefixCredit: z.boolean(),
+  separateGroups: z.boolean(),
+  toolBonus: z.number(),
+  clipLow: z.number(),
+  clipHigh: z.number(),
+  klWeight: z.number(),
+  aggregation: z.enum(['sequence-mean', 'token-mean']),
+  ddof: z.union([z.literal(0), z.literal(1)]),
+  epsilon: z.number(),
+  scale: z.enum(['group', 'none']),
+})
+
+/** config.json of a run. */
+const configSchema = z.strictObject({
+  formatVersion: z.literal(1),
+  /** Where the run began. */
+  checkpoint: z.string(),
+  /** SHA-256 of its model.safetensors. */
+  checkpointSha256: z.string(),
+  /** Device that made the run; resuming elsewhere is allowed, the bytes then differ. */
+  device: z.enum(['cpu', 'webgpu']),
+  /** Steps between checkpoints. */
+  checkpointEvery: z.int().positive(),
+  settings: z.strictObject({
+    recipe: recipeSchema,
+    seed: z.int().nonnegative(),
+    steps: z.int().nonnegative(),
+    questions: z.int().positive(),
+    easyShare: z.number().min(0).max(1),
+    families: z.array(z.enum(['zoom', 'python', 'search'])).min(1),
+    learningRate: z.number().positive(),
+    warmUpSteps: z.int().nonnegative(),
+  }),
+})
+export type RunConfig = z.infer<typeof configSchema>
+
+export function loadRunConfig(directory: string): RunConfig {
+  const path = join(directory, 'config.json')
+  const parsed = configSchema.safeParse(readJson(path))
+  if (!parsed.success)
+    throw new Error(`${path}: ${z.prettifyError(parsed.error)}. It was not written by this version; start a new run.`)
+  return parsed.data
+}
+
+export function rlSettings(recipe: Recipe, overrides: Partial<Omit<RlSettings, 'recipe'>> = {}): RlSettings {
+  checkRecipe(recipe)
+  return {
+    recipe,
+    seed: 1,
+    steps: 100,
+    questions: 16,
+    easyShare: 0.5,
+    families,
+    learningRate: 4e-4,
+    warmUpSteps: 0,
+    ...overrides,
+  }
+}
+
+export function rolloutSetting(session: Session, python: Parameters<typeof suiteRegistry>[0]): RolloutSetting {
+  return {
+    ...agentPorts(session),
+    tools: suiteRegistry(python),
+    temperature: 1,
+    limits: defaultLimits,
+    images: new Map(),
+  }
+}
+
+export async function createTrainer(session: Session, agent: RolloutSetting): Promise<Trainer> {
+  return { session, agent, advantage: await loadAdvantage() }
+}
+
+const rate = (v: number | null): string => (v === null ? ' - ' : v.toFixed(2))
+
+/** One line a step for people. */
+export function formatStep(m: StepMetrics, steps: number, seconds: number): string {
+  const recovery = m.selectedPrefixes === 0 ? '' : `  recovered ${rate(m.recoveryRate)} of ${m.selectedPrefixes}`
+  return `step ${String(m.step).padStart(String(steps).length)}/${steps}  reward ${rate(m.reward)}  tool use ${rate(m.toolUseRate)}  all wrong ${rate(m.allWrongToolRate)}${recovery}  kl ${m.klNats.toFixed(3)}  ${seconds.toFixed(1)} s`
+}
+
+export interface TrainControl {
+  /** Asked after each step: true ends the run cleanly. */
+  readonly stop: () => boolean
+  /** Where step lines and progress go. */
+  readonly stream?: NodeJS.WriteStream
+}
+
+export interface TrainOutcome {
+  readonly steps: number
+  readonly finished: boolean
+  /** The last checkpoint's folder. */
+  readonly checkpoint: string
+}
+
+/** Puts the run's starting weights in the reference and the last checkpoint's in the learner. */
+async function restore(session: Session, config: RunConfig, folder: RunFolder): Promise<void> {
+  await session.model.load(config.checkpoint)
+  await session.model.setReference()
+  if (folder.resumedStep > 0)
+    await session.model.learner.load(checkpointDirectory(folder.directory, folder.resumedStep), { optimiser: true })
+}
+
+export async function train(
+  trainer: Trainer,
+  config: RunConfig,
+  folder: RunFolder,
+  control: TrainControl,
+): Promise<TrainOutcome> {
+  const { settings, checkpointEvery } = config
+  const { learner } = trainer.session.model
+  await restore(trainer.session, config, folder)
+  let step = folder.resumedStep
+  const first = step
+  const progress = createProgress('train', settings.steps - first, 'steps', control.stream)
+  try {
+    while (step < settings.steps && !control.stop()) {
+      const result = await rlStep(trainer, settings, step)
+      step++
+      const { metrics, sampleSeconds, learnSeconds } = result
+      folder.step(
+        metrics,
+        { step, sampleSeconds, learnSeconds },
+        [...result.rollouts, ...result.continuations],
+        result.images,
+      )
+      progress.line(formatStep(metrics, settings.steps, sampleSeconds + learnSeconds))
+      progress.update(step - first)
+      if (step % checkpointEvery === 0) await folder.checkpoint(learner, step)
+    }
+    return { steps: step, finished: step === settings.steps, checkpoint: await folder.checkpoint(learner, step) }
+  } finally {
+    progress.end()
+    folder.close()
+  }
+}
+
+/** All of metrics.jsonl. */
+export function loadMetrics(directory: string): StepMetrics[] {
+  const path = join(directory, 'metrics.jsonl')
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as StepMetrics)
+}
