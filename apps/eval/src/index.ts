@@ -1,7 +1,20 @@
 /** Headless evaluation: sessions, rollouts over questions, statistics, tables, files. */
+export { type CalibrationRow, calibrationRows, formatCalibration } from './calibrate.ts'
+export { addCalibrateCommand, addEvalCommand, type CommandHost } from './command.ts'
 export { countByQuestion, defaultEvaluation, type EvaluationPlan, evaluate, evaluationQuestions } from './evaluate.ts'
 export { loadEvaluation, saveEvaluation } from './evaluation-file.ts'
 export { mapConcurrently } from './map-concurrently.ts'
+export {
+  type DeviceName,
+  deviceOption,
+  easyShareOption,
+  familiesOption,
+  integer,
+  positive,
+  seedOption,
+  splitOption,
+  threadsOption,
+} from './options.ts'
 export { agentPorts, openExecutor, openSession, type Session, type SessionOptions, suiteRegistry } from './session.ts'
 export * from './statistics.ts'
 export { suiteTask } from './suite-task.ts'

@@ -1,37 +1,50 @@
-/** The `axpo` command line. Commands appear here as they are built; see LOG.md for what is still open. */
-import { Command, InvalidArgumentError } from 'commander'
+/** The `axpo` command line: which commands there are. Each command's flags stand in its own file. */
+import { fileURLToPath } from 'node:url'
+import { addCalibrateCommand, addEvalCommand, type DeviceName, deviceOption } from '@axpo/eval'
+import { Command } from 'commander'
+import { addSftCommand } from './command-sft.ts'
+import { addTrainCommands } from './command-train.ts'
 import { doctor } from './doctor.ts'
+import { createProgress } from './progress.ts'
 
-type DeviceRequest = 'auto' | 'webgpu' | 'cpu'
+/** The shipped SFT checkpoint. */
+const checkpoint = fileURLToPath(new URL('../checkpoints/sft', import.meta.url))
 
-function parseDevice(value: string): DeviceRequest {
-  if (value !== 'auto' && value !== 'webgpu' && value !== 'cpu')
-    throw new InvalidArgumentError('Choose one of: auto, webgpu, cpu.')
-  return value
+function createProgram(): Command {
+  const program = new Command('axpo').description('Train and evaluate tool-using vision-language agents with AXPO')
+  program
+    .command('doctor')
+    .description('adapter, features, limits, chosen device and why')
+    .addOption(deviceOption())
+    .action(async ({ device }: { device: DeviceName }) => {
+      console.log(await doctor(device))
+    })
+  addTrainCommands(program, checkpoint)
+  addSftCommand(program)
+  const host = { checkpoint, progress: createProgress }
+  addEvalCommand(program, host)
+  const suite = program.command('suite').description('the built-in suite')
+  addCalibrateCommand(suite, host)
+  return program
 }
 
-const program = new Command('axpo').description('Train and evaluate tool-using vision-language agents with AXPO')
+function explain(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  const code = (error as NodeJS.ErrnoException | null)?.code
+  if (code === 'ENOSPC')
+    return `the disk is full (${message}). What was written before is whole; free space and go on with --resume.`
+  if (code === 'EACCES' || code === 'EROFS') return `${message}. Give a folder that can be written (--out).`
+  return message
+}
 
-program
-  .command('doctor')
-  .description('adapter, features, limits, chosen device and why')
-  .option('--device <device>', 'auto, webgpu or cpu', parseDevice, 'auto' as DeviceRequest)
-  .action(async ({ device }: { device: DeviceRequest }) => {
-    console.log(await doctor(device))
-  })
+function fail(error: unknown): never {
+  console.error(`axpo: ${explain(error)}`)
+  if (process.env.AXPO_DEBUG) console.error(error)
+  process.exit(1)
+}
 
-program
-  .command('start')
-  .description('the main job: evaluate, train with AXPO, evaluate again')
-  .allowUnknownOption()
-  .argument('[arguments...]')
-  .action(() => {
-    console.error(
-      'axpo start: not built yet: there is no SFT checkpoint and no training loop in this version. LOG.md says what exists; try `npm run axpo -- doctor`.',
-    )
-    process.exitCode = 1
-  })
-
-await program.parseAsync()
+process.on('uncaughtException', fail)
+process.on('unhandledRejection', fail)
+await createProgram().parseAsync().catch(fail)
 // Dawn keeps Node alive after its last promise
 process.exit()

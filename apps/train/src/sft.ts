@@ -76,6 +76,12 @@ export const defaultSftSettings: SftSettings = {
   ],
 }
 
+/** AdamW and micro-batch sizes of SFT. */
+export const sftOptimiser = {
+  optimiser: { beta2: 0.98 },
+  capacities: { train: { tokens: 4096, imageTokens: 2048, selections: 4096 } },
+} as const
+
 export interface SftStep {
   /** From 1, over both phases. */
   readonly step: number

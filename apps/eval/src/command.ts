@@ -1,0 +1,122 @@
+/** `axpo eval` and `axpo suite calibrate`: flags in, figures out. */
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { createPythonTool, defaultLimits, type RolloutSetting } from '@axpo/agent'
+import type { Family, Split } from '@axpo/tasks'
+import type { RawImage, Trajectory } from '@axpo/trajectory'
+import type { Command } from 'commander'
+import { calibrationRows, formatCalibration } from './calibrate.ts'
+import { countByQuestion, type EvaluationPlan, evaluate } from './evaluate.ts'
+import { loadEvaluation, saveEvaluation } from './evaluation-file.ts'
+import {
+  type DeviceName,
+  deviceOption,
+  easyShareOption,
+  familiesOption,
+  integer,
+  seedOption,
+  splitOption,
+  threadsOption,
+} from './options.ts'
+import { agentPorts, openSession, type Session, suiteRegistry } from './session.ts'
+import { summariseByFamily } from './statistics.ts'
+import { formatTable } from './table.ts'
+
+/** What the commands need from the app that hosts them. */
+export interface CommandHost {
+  /** The checkpoint that comes with the project. */
+  readonly checkpoint: string
+  readonly progress: (label: string, total: number, unit: string) => { update(done: number): void; end(): void }
+}
+
+interface Flags {
+  readonly checkpoint: string
+  readonly device: DeviceName
+  readonly threads: number
+  readonly split: Split
+  readonly questions: number
+  readonly samples: number
+  readonly easyShare: number
+  readonly seed: number
+  readonly families: readonly Family[]
+}
+
+async function withSession<T>(flags: Flags, use: (session: Session, agent: RolloutSetting) => Promise<T>): Promise<T> {
+  const session = await openSession(flags)
+  const python = createPythonTool()
+  try {
+    console.log(`device: ${session.device}`)
+    await session.model.load(flags.checkpoint)
+    await python.warm()
+    const setting = { ...agentPorts(session), tools: suiteRegistry(python), temperature: 1, limits: defaultLimits }
+    return await use(session, { ...setting, images: new Map() })
+  } finally {
+    await python.close()
+    await session.close()
+  }
+}
+
+function run(flags: Flags, host: CommandHost, out?: string): Promise<Trajectory[]> {
+  const { split, questions, samples, easyShare, seed, families } = flags
+  const plan: EvaluationPlan = { split, questions, samples, easyShare, seed, families }
+  return withSession(flags, async (session, agent) => {
+    const images = new Map<string, RawImage>()
+    const progress = host.progress('evaluate', questions * samples, 'rollouts')
+    try {
+      const trajectories = await evaluate({ ...agent, images }, plan, (done) => progress.update(done))
+      if (out) {
+        mkdirSync(dirname(out), { recursive: true })
+        const meta = { kind: 'evaluation', label: flags.checkpoint, plan, weightVersion: session.model.weightVersion() }
+        saveEvaluation(out, meta, trajectories, images)
+      }
+      return trajectories
+    } finally {
+      progress.end()
+    }
+  })
+}
+
+function printTable(label: string, trajectories: readonly Trajectory[]): void {
+  if (trajectories.length === 0) throw new Error('eval: at least one trajectory is needed, got 0. Check the path.')
+  console.log(formatTable(summariseByFamily(countByQuestion(trajectories)).map((summary) => ({ label, summary }))))
+}
+
+function common(command: Command, host: CommandHost, split: Split, questions: number): Command {
+  return command
+    .option('--checkpoint <folder>', 'folder with config.json and model.safetensors', host.checkpoint)
+    .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(splitOption(split))
+    .option('--questions <n>', 'questions, families in turn', integer(1), questions)
+    .option('--samples <n>', 'rollouts a question', integer(1), 8)
+    .addOption(easyShareOption())
+    .addOption(seedOption())
+    .addOption(familiesOption())
+}
+
+export function addEvalCommand(program: Command, host: CommandHost): void {
+  common(program.command('eval').description('Pass@1 and Pass@4 with 95 % intervals, by family'), host, 'test', 258)
+    .option('--out <file>', 'write the trajectories here (msgpack)')
+    .option('--from-trajectories <path>', 'score a file or folder of trajectories; no model is loaded')
+    .action(async (flags: Flags & { out?: string; fromTrajectories?: string }) => {
+      if (flags.fromTrajectories) {
+        printTable(flags.fromTrajectories, await loadEvaluation(flags.fromTrajectories))
+        return
+      }
+      const trajectories = await run(flags, host, flags.out)
+      printTable('checkpoint', trajectories)
+      if (flags.out) console.log(`trajectories: ${flags.out}`)
+    })
+}
+
+/** Exit code 1 when the gate fails. */
+export function addCalibrateCommand(suite: Command, host: CommandHost): void {
+  const command = suite
+    .command('calibrate')
+    .description('the acceptance gate of an SFT checkpoint, every figure by family')
+  common(command, host, 'validation', 192).action(async (flags: Flags) => {
+    const { text, pass } = formatCalibration(calibrationRows(await run(flags, host)))
+    console.log(text)
+    if (!pass) process.exitCode = 1
+  })
+}

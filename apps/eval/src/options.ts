@@ -1,0 +1,61 @@
+/** Flags shared by the commands, parsed strictly: a wrong value says what would be right. */
+import { type Family, families, type Split, splits } from '@axpo/tasks'
+import { InvalidArgumentError, Option } from 'commander'
+
+function oneOf<T extends string>(choices: readonly T[]): (value: string) => T {
+  return (value) => {
+    const found = choices.find((c) => c === value)
+    if (found === undefined) throw new InvalidArgumentError(`Choose one of: ${choices.join(', ')}.`)
+    return found
+  }
+}
+
+/** An integer of at least `least`. */
+export function integer(least: number): (value: string) => number {
+  return (value) => {
+    const n = Number(value)
+    if (!Number.isInteger(n) || n < least || value.trim() === '')
+      throw new InvalidArgumentError(`Give an integer of at least ${least}.`)
+    return n
+  }
+}
+
+export function fraction(value: string): number {
+  const n = Number(value)
+  if (!(n >= 0 && n <= 1) || value.trim() === '') throw new InvalidArgumentError('Give a number from 0 to 1.')
+  return n
+}
+
+export function positive(value: string): number {
+  const n = Number(value)
+  if (!(n > 0 && Number.isFinite(n))) throw new InvalidArgumentError('Give a positive number.')
+  return n
+}
+
+/** Comma-separated family names. */
+export function familyList(value: string): Family[] {
+  const parse = oneOf(families)
+  return value.split(',').map((name) => {
+    try {
+      return parse(name.trim())
+    } catch {
+      throw new InvalidArgumentError(`Unknown family "${name.trim()}". Choose from: ${families.join(', ')}.`)
+    }
+  })
+}
+
+export type DeviceName = 'auto' | 'webgpu' | 'cpu'
+
+export const deviceOption = () =>
+  new Option('--device <device>', 'auto, webgpu or cpu')
+    .argParser(oneOf<DeviceName>(['auto', 'webgpu', 'cpu']))
+    .default('auto')
+export const threadsOption = () =>
+  new Option('--threads <n>', 'CPU threads; 0: all cores').argParser(integer(0)).default(0)
+export const splitOption = (split: Split) =>
+  new Option('--split <split>', splits.join(', ')).argParser(oneOf(splits)).default(split)
+export const easyShareOption = () =>
+  new Option('--easy-share <s>', 'share of items that need no tool').argParser(fraction).default(0.5)
+export const seedOption = () => new Option('--seed <n>', 'seed of every random number').argParser(integer(0)).default(1)
+export const familiesOption = () =>
+  new Option('--families <list>', 'comma-separated').argParser(familyList).default([...families])

@@ -1,0 +1,133 @@
+/** `axpo sft`: makes the nano checkpoint from scratch, resumable. Not here: the phases and the step (sft.ts). */
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { join, resolve } from 'node:path'
+import {
+  type DeviceName,
+  deviceOption,
+  integer,
+  openSession,
+  type Session,
+  seedOption,
+  threadsOption,
+} from '@axpo/eval'
+import { families } from '@axpo/tasks'
+import type { Command } from 'commander'
+import { createProgress } from './progress.ts'
+import {
+  defaultSftSettings,
+  rightCalls,
+  type SftSettings,
+  sftBatch,
+  sftContext,
+  sftOptimiser,
+  sftStep,
+  sftStepCount,
+} from './sft.ts'
+
+interface Flags {
+  readonly device: DeviceName
+  readonly threads: number
+  readonly seed: number
+  readonly phase1Steps: number
+  readonly phase2Steps: number
+  readonly out: string
+}
+
+const stepsBetweenCheckpoints = 100
+
+function checkpointsOf(directory: string): number[] {
+  if (!existsSync(directory)) return []
+  return readdirSync(directory)
+    .flatMap((name) => /^step-(\d{6})$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b)
+}
+
+const folderOf = (directory: string, step: number) => join(directory, `step-${String(step).padStart(6, '0')}`)
+
+/** The last whole checkpoint is kept, renamed into place. */
+async function save(session: Session, directory: string, step: number): Promise<void> {
+  const final = folderOf(directory, step)
+  await session.model.learner.save(`${final}.part`, { optimiser: true })
+  renameSync(`${final}.part`, final)
+  for (const old of checkpointsOf(directory)) if (old < step) rmSync(folderOf(directory, old), { recursive: true })
+}
+
+function settingsOf(flags: Flags): SftSettings {
+  const [one, two] = defaultSftSettings.phases
+  return {
+    ...defaultSftSettings,
+    seed: flags.seed,
+    phases: [
+      { ...one, steps: flags.phase1Steps },
+      { ...two, steps: flags.phase2Steps, decaySteps: flags.phase2Steps },
+    ],
+  }
+}
+
+/** A run goes on only with the settings it began with. */
+function openFolder(directory: string, settings: SftSettings): void {
+  const path = join(directory, 'sft.json')
+  const text = `${JSON.stringify(settings, null, 2)}\n`
+  mkdirSync(directory, { recursive: true })
+  if (!existsSync(path)) writeFileSync(path, text)
+  else if (readFileSync(path, 'utf8') !== text)
+    throw new Error(`sft: ${path} must hold the settings asked for, got others. Give the same flags, or another --out.`)
+}
+
+async function sft(flags: Flags): Promise<void> {
+  const settings = settingsOf(flags)
+  const directory = resolve(flags.out)
+  openFolder(directory, settings)
+  const session = await openSession({ ...flags, ...sftOptimiser })
+  const log = (text: string) => appendFileSync(join(directory, 'log.txt'), `${text}\n`)
+  const context = sftContext(session)
+  const total = sftStepCount(settings)
+  const first = checkpointsOf(directory).at(-1) ?? 0
+  if (first > 0) await session.model.learner.load(folderOf(directory, first), { optimiser: true })
+  else session.model.initialise(settings.seed)
+  const progress = createProgress('sft', total - first, 'steps')
+  console.log(`device: ${session.device}${first > 0 ? `; going on at step ${first}` : ''}`)
+  for (let step = first; step < total; step++) {
+    const result = await sftStep(session, settings, step, await sftBatch(settings, step, context))
+    progress.update(step + 1 - first)
+    if (result.step % 20 === 0) {
+      const line = `step ${result.step}  phase ${result.phase}  loss ${result.loss.toFixed(4)}  gradient norm ${result.gradientNorm.toFixed(3)}`
+      log(line)
+      progress.line(line)
+    }
+    if (result.step % stepsBetweenCheckpoints !== 0 && result.step !== total) continue
+    await save(session, directory, result.step)
+    const right = await rightCalls(session)
+    const line = `step ${result.step}  right calls: ${families.map((f) => `${f} ${right[f].toFixed(2)}`).join('  ')}`
+    log(line)
+    progress.line(line)
+  }
+  progress.end()
+  await session.model.learner.save(join(directory, 'checkpoint'))
+  console.log(`checkpoint: ${join(flags.out, 'checkpoint')}`)
+  await session.close()
+}
+
+export function addSftCommand(program: Command): void {
+  const [one, two] = defaultSftSettings.phases
+  program
+    .command('sft')
+    .description('make the nano checkpoint from generated demonstrations, from scratch; run again to go on')
+    .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(seedOption())
+    .option('--phase1-steps <n>', 'right calls: format, reading, localisation', integer(1), one.steps)
+    .option('--phase2-steps <n>', 'how often a tool is tried, how often it is right', integer(1), two.steps)
+    .option('--out <folder>', 'checkpoints and log', 'runs/sft')
+    .action(sft)
+}

@@ -1,0 +1,109 @@
+/** `axpo start`, `axpo train` and `axpo report`: flags in, a run out. Not here: the job (start.ts). */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import {
+  type DeviceName,
+  defaultEvaluation,
+  deviceOption,
+  easyShareOption,
+  integer,
+  positive,
+  seedOption,
+  threadsOption,
+} from '@axpo/eval'
+import { findRecipe, recipes } from '@axpo/policy'
+import { type Command, InvalidArgumentError } from 'commander'
+import { mainJob } from './start.ts'
+import { rlSettings } from './train.ts'
+
+interface Flags {
+  readonly recipe: string
+  readonly device: DeviceName
+  readonly threads: number
+  readonly checkpoint: string
+  readonly steps: number
+  readonly questions: number
+  readonly easyShare: number
+  readonly seed: number
+  readonly learningRate: number
+  readonly checkpointEvery: number
+  readonly out?: string
+  readonly resume?: string
+  readonly evaluate: boolean
+  readonly evalQuestions: number
+}
+
+function recipeName(value: string): string {
+  try {
+    return findRecipe(value).name
+  } catch {
+    throw new InvalidArgumentError(`Choose one of: ${Object.keys(recipes).join(', ')}.`)
+  }
+}
+
+/** runs/NAME, or runs/NAME-2 and so on where that is taken. */
+function freeDirectory(name: string): string {
+  for (let n = 1; ; n++) {
+    const directory = resolve('runs', n === 1 ? name : `${name}-${n}`)
+    if (!existsSync(directory)) return directory
+  }
+}
+
+/** First Ctrl-C: end after this step. Second: at once. */
+function watchInterrupt(): () => boolean {
+  let asked = false
+  process.on('SIGINT', () => {
+    if (asked) process.exit(130)
+    asked = true
+    console.error('\nending after this step; once more to stop at once (the last checkpoint stays)')
+  })
+  return () => asked
+}
+
+function addFlags(command: Command, checkpoint: string): Command {
+  return command
+    .option('--recipe <name>', Object.keys(recipes).join(', '), recipeName, 'axpo')
+    .addOption(deviceOption())
+    .addOption(threadsOption())
+    .option('--checkpoint <folder>', 'where training starts, and the reference of the KL term', checkpoint)
+    .option('--steps <n>', 'optimiser steps', integer(1), 100)
+    .addOption(easyShareOption())
+    .addOption(seedOption())
+    .option('--questions <n>', 'questions a step; each gets 8 rollouts', integer(1), 16)
+    .option('--learning-rate <rate>', 'of AdamW', positive, 4e-4)
+    .option('--checkpoint-every <n>', 'steps between checkpoints', integer(1), 10)
+    .option('--out <folder>', 'run folder (default: a new one under runs/)')
+    .option('--resume <folder>', 'go on with this run, with the settings it has')
+    .option(
+      '--eval-questions <n>',
+      'test questions of the evaluations before and after',
+      integer(1),
+      defaultEvaluation.questions,
+    )
+}
+
+async function run(flags: Flags): Promise<void> {
+  const { recipe, steps, questions, easyShare, seed, learningRate } = flags
+  const finished = await mainJob({
+    device: flags.device,
+    threads: flags.threads,
+    checkpoint: resolve(flags.checkpoint),
+    directory: flags.resume ? resolve(flags.resume) : flags.out ? resolve(flags.out) : freeDirectory(recipe),
+    resume: flags.resume !== undefined,
+    settings: rlSettings(findRecipe(recipe), { steps, questions, easyShare, seed, learningRate }),
+    checkpointEvery: flags.checkpointEvery,
+    evaluation: flags.evaluate ? { ...defaultEvaluation, questions: flags.evalQuestions, easyShare } : null,
+    stop: watchInterrupt(),
+  })
+  if (!finished) process.exitCode = 130
+}
+
+export function addTrainCommands(program: Command, checkpoint: string): void {
+  addFlags(
+    program.command('start').description('the main job: evaluate, train with AXPO, evaluate again'),
+    checkpoint,
+  ).action((flags: Flags) => run({ ...flags, evaluate: true }))
+  addFlags(program.command('train').description('train with a recipe into a run folder'), checkpoint)
+    .option('--evaluate', 'evaluate before and after, and write the report', false)
+    .action(run)
+}

@@ -1,0 +1,188 @@
+/**
+ * The main job: evaluate a checkpoint, train it, evaluate again, say what changed. Also `axpo train`, which is the same without or with other settings, and
+ * resuming either. Not here: flags (main.ts).
+ */
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { basename, dirname, join, relative } from 'node:path'
+import { createPythonTool, type RolloutSetting } from '@axpo/agent'
+import {
+  countByQuestion,
+  type EvaluationPlan,
+  evaluate,
+  formatTable,
+  loadEvaluation,
+  openSession,
+  type Session,
+  saveEvaluation,
+  summariseByFamily,
+  type TableRow,
+} from '@axpo/eval'
+import type { DeviceRequest } from '@axpo/kernels'
+import type { RawImage } from '@axpo/trajectory'
+import { createProgress, formatSeconds } from './progress.ts'
+import { type ReportRun, writeReport } from './report.ts'
+import type { RlSettings } from './rl-step.ts'
+import { RunFolder } from './run-folder.ts'
+import { createTrainer, loadMetrics, loadRunConfig, type RunConfig, rolloutSetting, train } from './train.ts'
+
+export interface MainJobOptions {
+  readonly device: DeviceRequest
+  readonly threads: number
+  readonly checkpoint: string
+  /** Run folder; made, or gone on with when `resume`. */
+  readonly directory: string
+  readonly resume: boolean
+  readonly settings: RlSettings
+  readonly checkpointEvery: number
+  /** Null: no evaluation before and after. */
+  readonly evaluation: EvaluationPlan | null
+  readonly stop: () => boolean
+}
+
+function sha256Of(checkpoint: string): string {
+  const path = join(checkpoint, 'model.safetensors')
+  if (!existsSync(path))
+    throw new Error(
+      `train: --checkpoint needs a folder with model.safetensors, got none at ${path}. Make one with axpo sft, or leave --checkpoint out.`,
+    )
+  return createHash('sha256').update(readFileSync(path)).digest('hex')
+}
+
+/** Evaluates the session's present weights unless the file is there already (a resumed run). */
+async function evaluateInto(
+  session: Session,
+  agent: RolloutSetting,
+  plan: EvaluationPlan,
+  path: string,
+  label: string,
+): Promise<void> {
+  if (existsSync(path)) return
+  const images = new Map<string, RawImage>()
+  const progress = createProgress(`evaluate ${label}`, plan.questions * plan.samples, 'rollouts')
+  try {
+    const trajectories = await evaluate({ ...agent, images }, plan, (done) => progress.update(done))
+    saveEvaluation(
+      path,
+      { kind: 'evaluation', label, plan, weightVersion: session.model.weightVersion() },
+      trajectories,
+      images,
+    )
+  } finally {
+    progress.end()
+  }
+}
+
+async function tableRows(path: string, label: string): Promise<TableRow[]> {
+  return summariseByFamily(countByQuestion(await loadEvaluation(path))).map((summary) => ({ label, summary }))
+}
+
+/** Whether two runs may stand in one table: same start, seed, questions and length, another recipe. */
+function comparable(a: RunConfig, b: RunConfig): boolean {
+  const key = ({ checkpointSha256, device, settings }: RunConfig) =>
+    JSON.stringify([checkpointSha256, device, { ...settings, recipe: null }])
+  return a.settings.recipe.name !== b.settings.recipe.name && key(a) === key(b)
+}
+
+/** This run, then finished runs beside it that differ in the recipe only (the newest of each). */
+function runsToCompare(directory: string): string[] {
+  const config = loadRunConfig(directory)
+  const parent = dirname(directory)
+  const found = new Map<string, string>()
+  for (const name of readdirSync(parent).sort()) {
+    const other = join(parent, name)
+    if (name === basename(directory) || !existsSync(join(other, 'evaluations', 'after.msgpack'))) continue
+    const candidate = loadRunConfig(other)
+    if (comparable(config, candidate)) found.set(candidate.settings.recipe.name, other)
+  }
+  return [directory, ...found.values()]
+}
+
+async function loadReportRun(directory: string): Promise<ReportRun> {
+  const config = loadRunConfig(directory)
+  const label = config.settings.recipe.name
+  return {
+    directory,
+    label,
+    config,
+    metrics: loadMetrics(directory),
+    before: await tableRows(join(directory, 'evaluations', 'before.msgpack'), 'SFT'),
+    after: await tableRows(join(directory, 'evaluations', 'after.msgpack'), label),
+  }
+}
+
+/** Table and report of a run whose evaluations are there. */
+export async function report(
+  directory: string,
+  decode: (tokens: ArrayLike<number>) => string,
+): Promise<{ readonly table: string; readonly path: string }> {
+  const runs = await Promise.all(runsToCompare(directory).map(loadReportRun))
+  const rows = [...runs[0]!.before, ...runs.flatMap((r) => r.after)]
+  const path = join(directory, 'report.html')
+  await writeReport(path, runs, decode)
+  return { table: formatTable(rows), path }
+}
+
+function openRun(
+  options: MainJobOptions,
+  device: 'cpu' | 'webgpu',
+): { readonly folder: RunFolder; readonly config: RunConfig } {
+  const { directory, checkpoint, settings, checkpointEvery } = options
+  if (options.resume) return { folder: RunFolder.resume(directory), config: loadRunConfig(directory) }
+  const config: RunConfig = {
+    formatVersion: 1,
+    checkpoint,
+    checkpointSha256: sha256Of(checkpoint),
+    device,
+    checkpointEvery,
+    settings: { ...settings, families: [...settings.families] },
+  }
+  return { folder: RunFolder.create(directory, config), config }
+}
+
+function checkStart(config: RunConfig): void {
+  const got = sha256Of(config.checkpoint)
+  if (got !== config.checkpointSha256)
+    throw new Error(
+      `train: ${config.checkpoint} must be the checkpoint that the run began with (SHA-256 ${config.checkpointSha256}), got ${got}. Restore it, or start a new run.`,
+    )
+}
+
+/** Returns whether the run came to its end. Prints to stdout; progress goes to stderr. */
+export async function mainJob(options: MainJobOptions): Promise<boolean> {
+  const began = performance.now()
+  const session = await openSession({ device: options.device, threads: options.threads })
+  console.log(`device: ${session.device}`)
+  const python = createPythonTool()
+  try {
+    const { folder, config } = openRun(options, session.executor.kind)
+    checkStart(config)
+    console.log(
+      `run: ${relative('.', options.directory)}${folder.resumedStep > 0 ? `, resumed at step ${folder.resumedStep}` : ''}`,
+    )
+    await python.warm()
+    const agent = rolloutSetting(session, python)
+    const evaluations = join(options.directory, 'evaluations')
+    if (options.evaluation) {
+      await session.model.load(config.checkpoint)
+      await evaluateInto(session, agent, options.evaluation, join(evaluations, 'before.msgpack'), 'before')
+    }
+    const outcome = await train(await createTrainer(session, agent), config, folder, { stop: options.stop })
+    if (!outcome.finished) {
+      console.log(
+        `stopped after step ${outcome.steps}; go on with: npm run axpo -- train --resume ${relative('.', options.directory)}`,
+      )
+      return false
+    }
+    console.log(`checkpoint: ${relative('.', outcome.checkpoint)}`)
+    if (!options.evaluation) return true
+    await evaluateInto(session, agent, options.evaluation, join(evaluations, 'after.msgpack'), 'after')
+    const { table, path } = await report(options.directory, (tokens) => session.codec.decode(tokens))
+    console.log(`\n${table}\n`)
+    console.log(`report: ${relative('.', path)}  (${formatSeconds((performance.now() - began) / 1000)} in all)`)
+    return true
+  } finally {
+    await python.close()
+    await session.close()
+  }
+}
