@@ -1,0 +1,86 @@
+// Matrix product: one workgroup makes a 64 x 64 tile of C, each of its 8 x 8 threads 8 rows by 8 columns (8 apart).
+// Every element is summed over k in order, then added to C if asked; no sum depends on M, N or the row.
+// Loop bounds are not constants on purpose: software drivers unroll what they can, and then compile for a minute.
+struct Words { M: u32, N: u32, K: u32, mode: u32, acc: u32 }
+@group(0) @binding(0) var<uniform> words: Words;
+@group(0) @binding(1) var<storage, read_write> a: array<f32>;
+@group(0) @binding(2) var<storage, read_write> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+
+const DEPTH = 16u; // k's held at a time
+const STRIDE = 65u; // of a k in workgroup memory; 64 + 1 spreads the banks
+var<workgroup> tileA: array<f32, 1040>; // [DEPTH, STRIDE]
+var<workgroup> tileB: array<f32, 1040>;
+
+fn loadA(row: u32, k: u32) -> f32 {
+  if (row >= words.M || k >= words.K) { return 0.0; }
+  return a[select(row * words.K + k, k * words.M + row, words.mode == 2u)];
+}
+fn loadB(column: u32, k: u32) -> f32 {
+  if (column >= words.N || k >= words.K) { return 0.0; }
+  return b[select(k * words.N + column, column * words.K + k, words.mode == 0u)];
+}
+
+fn storeC(at: u32, value: f32) {
+  if (words.acc != 0u) { c[at] += value; } else { c[at] = value; }
+}
+fn storeRow(row: u32, column: u32, left: vec4f, right: vec4f) {
+  let at = row * words.N + column;
+  if (column < words.N) { storeC(at, left.x); }
+  if (column + 8u < words.N) { storeC(at + 8u, left.y); }
+  if (column + 16u < words.N) { storeC(at + 16u, left.z); }
+  if (column + 24u < words.N) { storeC(at + 24u, left.w); }
+  if (column + 32u < words.N) { storeC(at + 32u, right.x); }
+  if (column + 40u < words.N) { storeC(at + 40u, right.y); }
+  if (column + 48u < words.N) { storeC(at + 48u, right.z); }
+  if (column + 56u < words.N) { storeC(at + 56u, right.w); }
+}
+
+@compute @workgroup_size(8, 8)
+fn main_gemm(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) thread: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row0 = group.y * 64u;
+  let column0 = group.x * 64u;
+  let row = row0 + thread.y * 8u;
+  let column = column0 + thread.x;
+  // left: columns +0 +8 +16 +24; right: +32 +40 +48 +56
+  var l0 = vec4f(); var r0 = vec4f();
+  var l1 = vec4f(); var r1 = vec4f();
+  var l2 = vec4f(); var r2 = vec4f();
+  var l3 = vec4f(); var r3 = vec4f();
+  var l4 = vec4f(); var r4 = vec4f();
+  var l5 = vec4f(); var r5 = vec4f();
+  var l6 = vec4f(); var r6 = vec4f();
+  var l7 = vec4f(); var r7 = vec4f();
+  for (var k0 = 0u; k0 < words.K; k0 += DEPTH) {
+    // neighbours in a subgroup read neighbours in memory, whichever index runs fastest there
+    for (var e = lane; e < 1024u; e += 64u) {
+      let byK = vec2u(e / DEPTH, e % DEPTH);
+      let byRow = vec2u(e % 64u, e / 64u);
+      let atA = select(byK, byRow, words.mode == 2u);
+      tileA[atA.y * STRIDE + atA.x] = loadA(row0 + atA.x, k0 + atA.y);
+      let atB = select(byRow, byK, words.mode == 0u);
+      tileB[atB.y * STRIDE + atB.x] = loadB(column0 + atB.x, k0 + atB.y);
+    }
+    workgroupBarrier();
+    let depth = min(DEPTH, words.K - k0);
+    for (var k = 0u; k < depth; k++) {
+      let y = k * STRIDE + thread.y * 8u;
+      let x = k * STRIDE + thread.x;
+      let left = vec4f(tileB[x], tileB[x + 8u], tileB[x + 16u], tileB[x + 24u]);
+      let right = vec4f(tileB[x + 32u], tileB[x + 40u], tileB[x + 48u], tileB[x + 56u]);
+      let a0 = tileA[y]; l0 += a0 * left; r0 += a0 * right;
+      let a1 = tileA[y + 1u]; l1 += a1 * left; r1 += a1 * right;
+      let a2 = tileA[y + 2u]; l2 += a2 * left; r2 += a2 * right;
+      let a3 = tileA[y + 3u]; l3 += a3 * left; r3 += a3 * right;
+      let a4 = tileA[y + 4u]; l4 += a4 * left; r4 += a4 * right;
+      let a5 = tileA[y + 5u]; l5 += a5 * left; r5 += a5 * right;
+      let a6 = tileA[y + 6u]; l6 += a6 * left; r6 += a6 * right;
+      let a7 = tileA[y + 7u]; l7 += a7 * left; r7 += a7 * right;
+    }
+    workgroupBarrier();
+  }
+  var left = array<vec4f, 8>(l0, l1, l2, l3, l4, l5, l6, l7);
+  var right = array<vec4f, 8>(r0, r1, r2, r3, r4, r5, r6, r7);
+  let rows = min(8u, max(words.M, row) - row);
+  for (var i = 0u; i < rows; i++) { storeRow(row + i, column, left[i], right[i]); }
+}
