@@ -6,16 +6,17 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 
-const packages = fileURLToPath(new URL('../packages', import.meta.url))
+const root = fileURLToPath(new URL('..', import.meta.url))
+const folders = [...readdirSync(join(root, 'packages')).map((name) => join('packages', name)), join('apps', 'eval')]
 
-for (const name of readdirSync(packages)) {
+for (const name of folders) {
   test(`${name}: the README's example runs and prints something`, async () => {
-    const readme = join(packages, name, 'README.md')
+    const readme = join(root, name, 'README.md')
     expect(existsSync(readme)).toBe(true)
     const example = /```ts\n([\s\S]*?)```/.exec(readFileSync(readme, 'utf8'))?.[1]
     if (!example) throw new Error(`${readme} has no \`\`\`ts example.`)
     // inside the package, so that it can import itself by name
-    const folder = mkdtempSync(join(packages, name, 'example-'))
+    const folder = mkdtempSync(join(root, name, 'example-'))
     try {
       const file = join(folder, 'example.ts')
       writeFileSync(file, example)

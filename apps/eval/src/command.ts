@@ -51,7 +51,7 @@ async function withSession<T>(flags: Flags, use: (session: Session, agent: Rollo
     const setting = { ...agentPorts(session), tools: suiteRegistry(python), temperature: 1, limits: defaultLimits }
     return await use(session, { ...setting, images: new Map() })
   } finally {
-    await python.close()
+    await python.dispose()
     await session.close()
   }
 }

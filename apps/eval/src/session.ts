@@ -1,5 +1,7 @@
 /** Opens what a run needs: a device, a model on it, the codec and the tools. Used by training too. Not here: rollouts, questions. */
+import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import {
   type ChatCodec as AgentCodec,
   createSearchTool,
@@ -9,7 +11,14 @@ import {
   type Tool,
   type ToolRegistry,
 } from '@axpo/agent'
-import { chooseDevice, createCpuExecutor, type DeviceRequest, describeAdapter, type Executor } from '@axpo/kernels'
+import {
+  chooseDevice,
+  createCpuExecutor,
+  createWebGpuExecutor,
+  type DeviceRequest,
+  describeAdapter,
+  type Executor,
+} from '@axpo/kernels'
 import {
   type Capacities,
   type ChatCodec,
@@ -29,8 +38,8 @@ export interface SessionOptions {
   readonly threads: number
   readonly capacities?: { readonly [K in keyof Capacities]?: Partial<Capacities[K]> }
   readonly optimiser?: Partial<OptimiserSettings>
-  /** Where config.json stands; default: the nano model's own. */
-  readonly configDirectory?: string
+  /** Checkpoint folder whose config.json (and tokenizer.json, where it has one) describe the model; default: the nano model. Weights are not read here. */
+  readonly checkpoint?: string
 }
 
 export interface Session {
@@ -39,6 +48,8 @@ export interface Session {
   readonly codec: ChatCodec
   /** One line for people: the device and why. */
   readonly device: string
+  /** Software adapter: right, but far slower than the CPU executor. */
+  readonly software: boolean
   close(): Promise<void>
 }
 
@@ -46,19 +57,37 @@ export interface Session {
 export async function openExecutor(
   request: DeviceRequest,
   threads: number,
-): Promise<{ executor: Executor; line: string }> {
+): Promise<Pick<Session, 'executor' | 'device' | 'software'>> {
   const adapter = request === 'cpu' ? null : await describeAdapter()
   const choice = chooseDevice(request, adapter)
-  if (choice.device === 'webgpu') throw new Error('session: the WebGPU executor is not wired yet. Use --device cpu.')
-  const executor = await createCpuExecutor({ threads: threads || availableParallelism() })
-  return { executor, line: `${executor.describe()} (--device ${request}: ${choice.reason})` }
+  const webgpu = choice.device === 'webgpu'
+  const executor = webgpu
+    ? await createWebGpuExecutor()
+    : await createCpuExecutor({ threads: threads || availableParallelism() })
+  const device = `${executor.describe()} (--device ${request}: ${choice.reason})`
+  return { executor, device, software: webgpu && adapter?.kind === 'software' }
+}
+
+/** Folders that describe the model of a checkpoint: the nano model's own where the checkpoint brings none. */
+function describingFolders(checkpoint: string | undefined): { config: string; tokenizer: string; processor: string } {
+  const has = (name: string) => checkpoint !== undefined && existsSync(join(checkpoint, name))
+  if (checkpoint !== undefined && !has('config.json'))
+    throw new Error(
+      `checkpoint: ${checkpoint} must be a folder with config.json and model.safetensors, got no config.json there. Check the path, or make one with axpo sft.`,
+    )
+  return {
+    config: checkpoint ?? nanoDirectory,
+    tokenizer: checkpoint !== undefined && has('tokenizer.json') ? checkpoint : nanoTokenizerDirectory,
+    processor: checkpoint !== undefined && has('preprocessor_config.json') ? checkpoint : nanoDirectory,
+  }
 }
 
 export async function openSession(options: SessionOptions): Promise<Session> {
-  const { executor, line } = await openExecutor(options.device, options.threads)
-  const config = await loadConfig(options.configDirectory ?? nanoDirectory)
-  const codec = await loadChatCodec(nanoTokenizerDirectory, nanoDirectory)
+  const folders = describingFolders(options.checkpoint)
+  const config = await loadConfig(folders.config)
+  const codec = await loadChatCodec(folders.tokenizer, folders.processor)
   checkCodec(codec, config)
+  const { executor, device, software } = await openExecutor(options.device, options.threads)
   const model = createModel({
     config,
     processor: codec.processor,
@@ -70,7 +99,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     executor,
     model,
     codec,
-    device: line,
+    device,
+    software,
     async close() {
       model.close()
       await executor.close()

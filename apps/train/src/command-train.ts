@@ -13,7 +13,7 @@ import {
 } from '@axpo/eval'
 import { findRecipe, recipes } from '@axpo/policy'
 import { type Command, InvalidArgumentError } from 'commander'
-import { mainJob } from './start.ts'
+import { fullSizes, mainJob, softwareSizes } from './start.ts'
 import { rlSettings } from './train.ts'
 
 interface Flags {
@@ -21,8 +21,8 @@ interface Flags {
   readonly device: DeviceName
   readonly threads: number
   readonly checkpoint: string
-  readonly steps: number
-  readonly questions: number
+  readonly steps?: number
+  readonly questions?: number
   readonly easyShare: number
   readonly seed: number
   readonly learningRate: number
@@ -30,7 +30,7 @@ interface Flags {
   readonly out?: string
   readonly resume?: string
   readonly evaluate: boolean
-  readonly evalQuestions: number
+  readonly evalQuestions?: number
 }
 
 function recipeName(value: string): string {
@@ -66,33 +66,45 @@ function addFlags(command: Command, checkpoint: string): Command {
     .addOption(deviceOption())
     .addOption(threadsOption())
     .option('--checkpoint <folder>', 'where training starts, and the reference of the KL term', checkpoint)
-    .option('--steps <n>', 'optimiser steps', integer(1), 100)
+    .option(
+      '--steps <n>',
+      `optimiser steps (default: ${fullSizes.steps}; ${softwareSizes.steps} on a software adapter)`,
+      integer(1),
+    )
     .addOption(easyShareOption())
     .addOption(seedOption())
-    .option('--questions <n>', 'questions a step; each gets 8 rollouts', integer(1), 16)
+    .option(
+      '--questions <n>',
+      `questions a step, 8 rollouts each (default: ${fullSizes.questions}; ${softwareSizes.questions} on a software adapter)`,
+      integer(1),
+    )
     .option('--learning-rate <rate>', 'of AdamW', positive, 4e-4)
     .option('--checkpoint-every <n>', 'steps between checkpoints', integer(1), 10)
     .option('--out <folder>', 'run folder (default: a new one under runs/)')
     .option('--resume <folder>', 'go on with this run, with the settings it has')
     .option(
       '--eval-questions <n>',
-      'test questions of the evaluations before and after',
+      `test questions before and after (default: ${fullSizes.evaluationQuestions}; ${softwareSizes.evaluationQuestions} on a software adapter)`,
       integer(1),
-      defaultEvaluation.questions,
     )
 }
 
 async function run(flags: Flags): Promise<void> {
-  const { recipe, steps, questions, easyShare, seed, learningRate } = flags
+  const { recipe, steps, questions, evalQuestions, easyShare, seed, learningRate } = flags
   const finished = await mainJob({
     device: flags.device,
     threads: flags.threads,
     checkpoint: resolve(flags.checkpoint),
     directory: flags.resume ? resolve(flags.resume) : flags.out ? resolve(flags.out) : freeDirectory(recipe),
     resume: flags.resume !== undefined,
-    settings: rlSettings(findRecipe(recipe), { steps, questions, easyShare, seed, learningRate }),
+    settings: rlSettings(findRecipe(recipe), { easyShare, seed, learningRate }),
     checkpointEvery: flags.checkpointEvery,
-    evaluation: flags.evaluate ? { ...defaultEvaluation, questions: flags.evalQuestions, easyShare } : null,
+    evaluation: flags.evaluate ? { ...defaultEvaluation, easyShare } : null,
+    sizes: {
+      ...(steps === undefined ? {} : { steps }),
+      ...(questions === undefined ? {} : { questions }),
+      ...(evalQuestions === undefined ? {} : { evaluationQuestions: evalQuestions }),
+    },
     stop: watchInterrupt(),
   })
   if (!finished) process.exitCode = 130

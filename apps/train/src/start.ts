@@ -26,6 +26,20 @@ import type { RlSettings } from './rl-step.ts'
 import { RunFolder } from './run-folder.ts'
 import { createTrainer, loadMetrics, loadRunConfig, type RunConfig, rolloutSetting, train } from './train.ts'
 
+export interface JobSizes {
+  /** Optimiser steps. */
+  readonly steps: number
+  /** Questions a step. */
+  readonly questions: number
+  /** Test questions of each evaluation. */
+  readonly evaluationQuestions: number
+}
+
+/** 258 questions are 86 of each family. */
+export const fullSizes: JobSizes = { steps: 100, questions: 16, evaluationQuestions: 258 }
+/** On a software adapter: shows that everything runs, not that it learns. */
+export const softwareSizes: JobSizes = { steps: 2, questions: 4, evaluationQuestions: 12 }
+
 export interface MainJobOptions {
   readonly device: DeviceRequest
   readonly threads: number
@@ -33,10 +47,12 @@ export interface MainJobOptions {
   /** Run folder; made, or gone on with when `resume`. */
   readonly directory: string
   readonly resume: boolean
-  readonly settings: RlSettings
+  readonly settings: Omit<RlSettings, 'steps' | 'questions'>
   readonly checkpointEvery: number
   /** Null: no evaluation before and after. */
-  readonly evaluation: EvaluationPlan | null
+  readonly evaluation: Omit<EvaluationPlan, 'questions'> | null
+  /** Sizes that were asked for; the others follow the device. */
+  readonly sizes: Partial<JobSizes>
   readonly stop: () => boolean
 }
 
@@ -123,11 +139,23 @@ export async function report(
   return { table: formatTable(rows), path }
 }
 
+/** The sizes of this job; says so when the device makes them smaller than the main job's. */
+function sizesFor(asked: Partial<JobSizes>, session: Session): JobSizes {
+  if (!session.software) return { ...fullSizes, ...asked }
+  const sizes = { ...softwareSizes, ...asked }
+  const { steps, questions, evaluationQuestions } = fullSizes
+  console.log(
+    `software adapter: ${sizes.steps} steps of ${sizes.questions} questions, ${sizes.evaluationQuestions} test questions (elsewhere ${steps}, ${questions}, ${evaluationQuestions}): enough to show that it runs, not that it learns. --steps, --questions and --eval-questions change it.`,
+  )
+  return sizes
+}
+
 function openRun(
   options: MainJobOptions,
+  settings: RlSettings,
   device: 'cpu' | 'webgpu',
 ): { readonly folder: RunFolder; readonly config: RunConfig } {
-  const { directory, checkpoint, settings, checkpointEvery } = options
+  const { directory, checkpoint, checkpointEvery } = options
   if (options.resume) return { folder: RunFolder.resume(directory), config: loadRunConfig(directory) }
   const config: RunConfig = {
     formatVersion: 1,
@@ -148,14 +176,22 @@ function checkStart(config: RunConfig): void {
     )
 }
 
+/** A resumed run's settings stand in its folder. */
+function startOf({ resume, directory, checkpoint }: MainJobOptions): string {
+  return resume ? loadRunConfig(directory).checkpoint : checkpoint
+}
+
 /** Returns whether the run came to its end. Prints to stdout; progress goes to stderr. */
 export async function mainJob(options: MainJobOptions): Promise<boolean> {
   const began = performance.now()
-  const session = await openSession({ device: options.device, threads: options.threads })
+  const session = await openSession({ device: options.device, threads: options.threads, checkpoint: startOf(options) })
   console.log(`device: ${session.device}`)
   const python = createPythonTool()
   try {
-    const { folder, config } = openRun(options, session.executor.kind)
+    const sizes = sizesFor(options.sizes, session)
+    const { steps, questions } = sizes
+    const { folder, config } = openRun(options, { ...options.settings, steps, questions }, session.executor.kind)
+    const evaluation = options.evaluation && { ...options.evaluation, questions: sizes.evaluationQuestions }
     checkStart(config)
     console.log(
       `run: ${relative('.', options.directory)}${folder.resumedStep > 0 ? `, resumed at step ${folder.resumedStep}` : ''}`,
@@ -163,9 +199,9 @@ export async function mainJob(options: MainJobOptions): Promise<boolean> {
     await python.warm()
     const agent = rolloutSetting(session, python)
     const evaluations = join(options.directory, 'evaluations')
-    if (options.evaluation) {
+    if (evaluation) {
       await session.model.load(config.checkpoint)
-      await evaluateInto(session, agent, options.evaluation, join(evaluations, 'before.msgpack'), 'before')
+      await evaluateInto(session, agent, evaluation, join(evaluations, 'before.msgpack'), 'before')
     }
     const outcome = await train(await createTrainer(session, agent), config, folder, { stop: options.stop })
     if (!outcome.finished) {
@@ -175,14 +211,14 @@ export async function mainJob(options: MainJobOptions): Promise<boolean> {
       return false
     }
     console.log(`checkpoint: ${relative('.', outcome.checkpoint)}`)
-    if (!options.evaluation) return true
-    await evaluateInto(session, agent, options.evaluation, join(evaluations, 'after.msgpack'), 'after')
+    if (!evaluation) return true
+    await evaluateInto(session, agent, evaluation, join(evaluations, 'after.msgpack'), 'after')
     const { table, path } = await report(options.directory, (tokens) => session.codec.decode(tokens))
     console.log(`\n${table}\n`)
     console.log(`report: ${relative('.', path)}  (${formatSeconds((performance.now() - began) / 1000)} in all)`)
     return true
   } finally {
-    await python.close()
+    await python.dispose()
     await session.close()
   }
 }

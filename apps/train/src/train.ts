@@ -2,7 +2,7 @@
  * Training from a checkpoint into a run folder, to the end, to an interruption, or from where a killed run stood. Not here: the step (rl-step.ts), files
  * (run-folder.ts), evaluation before and after (start.ts).
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadAdvantage } from '@axpo/advantage'
 import { defaultLimits, type RolloutSetting } from '@axpo/agent'
@@ -58,19 +58,23 @@ export type RunConfig = z.infer<typeof configSchema>
 
 export function loadRunConfig(directory: string): RunConfig {
   const path = join(directory, 'config.json')
+  if (!existsSync(path))
+    throw new Error(`train: a run folder is needed, got ${directory} without config.json. Check the path.`)
   const parsed = configSchema.safeParse(readJson(path))
   if (!parsed.success)
     throw new Error(`${path}: ${z.prettifyError(parsed.error)}. It was not written by this version; start a new run.`)
   return parsed.data
 }
 
-export function rlSettings(recipe: Recipe, overrides: Partial<Omit<RlSettings, 'recipe'>> = {}): RlSettings {
+/** All settings but the sizes, which follow the device. */
+export function rlSettings(
+  recipe: Recipe,
+  overrides: Partial<Omit<RlSettings, 'recipe' | 'steps' | 'questions'>> = {},
+): Omit<RlSettings, 'steps' | 'questions'> {
   checkRecipe(recipe)
   return {
     recipe,
     seed: 1,
-    steps: 100,
-    questions: 16,
     easyShare: 0.5,
     families,
     learningRate: 4e-4,
