@@ -7,7 +7,7 @@
 
 import { cellBox, type Question } from './question.ts'
 import { createRandom, type Random } from './random.ts'
-import { type PythonSpec, residue, type SearchSpec, type ZoomSpec } from './spec.ts'
+import { type ImageSearchSpec, type PythonSpec, residue, type SearchSpec, type ZoomSpec } from './spec.ts'
 
 export interface DemonstratedCall {
   readonly name: string
@@ -70,7 +70,7 @@ function pythonCall(spec: PythonSpec, right: boolean, random: Random): Demonstra
   return { name: 'python', arguments: { code: `${a}*${b}%13%4` }, right, reading: String(residue(a, b)) }
 }
 
-function searchCall(spec: SearchSpec, right: boolean, random: Random): DemonstratedCall {
+function searchCall(spec: SearchSpec | ImageSearchSpec, right: boolean, random: Random): DemonstratedCall {
   const target = right || spec.facts.length === 1 ? spec.facts[0]! : random.pick(spec.facts.slice(1))
   return {
     name: 'search',
@@ -80,15 +80,33 @@ function searchCall(spec: SearchSpec, right: boolean, random: Random): Demonstra
   }
 }
 
-export function demonstrateCall(question: Question, right: boolean, random: Random): DemonstratedCall {
+/** Of an image_search item the right first call looks the picture up (and shows no answer yet), the wrong one searches for an entity it guessed. */
+function imageSearchCall(spec: ImageSearchSpec, right: boolean, random: Random): DemonstratedCall {
+  if (!right) return searchCall(spec, false, random)
+  return { name: 'image_search', arguments: { img_idx: 0 }, right: true, reading: null }
+}
+
+/** The first call of an item; a plausible wrong one where `right` is false. */
+export function demonstrateCall(question: Pick<Question, 'spec'>, right: boolean, random: Random): DemonstratedCall {
   const { spec } = question
   if (spec.family === 'zoom') return zoomCall(spec, right, random)
   if (spec.family === 'python') return pythonCall(spec, right, random)
-  return searchCall(spec, right, random)
+  return spec.family === 'search' ? searchCall(spec, right, random) : imageSearchCall(spec, right, random)
+}
+
+/** All right calls of an item, in order; the last one's reading is the answer. */
+export function rightCalls(question: Pick<Question, 'spec'>): readonly DemonstratedCall[] {
+  const random = createRandom('right calls')
+  const first = demonstrateCall(question, true, random)
+  return question.spec.family === 'image_search' ? [first, searchCall(question.spec, true, random)] : [first]
 }
 
 /** `kind`: 'right' or plausible 'wrong' tool call with an honest reading of its reply, or 'none': right on easy items, a guess otherwise. */
 export function demonstrate(question: Question, kind: 'right' | 'wrong' | 'none', random: Random): Demonstration {
+  if (question.family === 'image_search')
+    throw new Error(
+      'demonstrate: image_search is held out, nothing is trained on it. Use rightCalls to look at its calls.',
+    )
   const thinking = `${random.pick(thoughtWords)} `
   if (kind === 'none')
     return { thinking, call: null, thinkingAfter: '', answer: question.easy ? question.gold : random.pick(answers) }
@@ -125,6 +143,6 @@ export function demonstrationAt(question: Question, mixture: SftMixture, seed: n
 /** Oracle: with tools always the answer; without, the answer on easy items and a keyed guess otherwise (expected accuracy s + (1 - s) / 4). */
 export function solve(question: Question, withTools: boolean): string {
   if (question.easy) return question.gold
-  const random = createRandom('solve', question.id)
-  return withTools ? (demonstrateCall(question, true, random).reading ?? '') : random.pick(answers)
+  if (withTools) return rightCalls(question).at(-1)!.reading ?? ''
+  return createRandom('solve', question.id).pick(answers)
 }

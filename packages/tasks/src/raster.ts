@@ -38,7 +38,8 @@ function block(canvas: Canvas, x: number, y: number, size: number, value: number
   for (let dy = 0; dy < size; dy++) canvas.fill(value, (y + dy) * canvasSize + x, (y + dy) * canvasSize + x + size)
 }
 
-function isInk(digit: number, x: number, y: number): boolean {
+/** Whether pixel (x, y) of the 5 x 7 glyph of a digit is inked. */
+export function isInk(digit: number, x: number, y: number): boolean {
   return glyphRows[digit]?.[y]?.[x] === '#'
 }
 
@@ -65,7 +66,7 @@ export function drawMarker(canvas: Canvas, marker: number, x: number, y: number)
   drawBits(canvas, (i) => ((markerBits[marker]! >> (15 - i)) & 1) === 1, 4, x, y, 4)
 }
 
-/** 64 bits of an entity's icon, the same in every episode. */
+/** 64 bits (row-major) of an entity's icon, the same in every episode. */
 export function iconBits(entity: number): boolean[] {
   const random = createRandom('icon', entity)
   return Array.from({ length: 64 }, () => random.uniform() < 0.5)

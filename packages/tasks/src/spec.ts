@@ -2,13 +2,20 @@
  * Specs of the built-in suite ("GapWorld"): pure functions of (family, split, difficulty, index). A spec says everything about an item; drawing and wording are
  * made from it (question.ts). Splits never share a spec: the split is decided by the spec's own hash.
  *
+ * Three families are trained on; image_search is held out: for evaluation only, with a tool that no training prompt offers.
+ *
  * Answers are digits 0-3. With probability s (chosen at run time) an item is easy: the answer also stands large in the top-right corner, so that no tool is needed.
  */
+import { type IconVariant, iconVariants } from './icon-variant.ts'
 import { createRandom, hashKey, type Random } from './random.ts'
 
 export type Family = 'zoom' | 'python' | 'search'
+export type HeldOutFamily = 'image_search'
+export type AnyFamily = Family | HeldOutFamily
 export type Split = 'train' | 'validation' | 'test'
 export const families: readonly Family[] = ['zoom', 'python', 'search']
+/** Families for evaluation only: no train split. */
+export const heldOutFamilies: readonly HeldOutFamily[] = ['image_search']
 export const splits: readonly Split[] = ['train', 'validation', 'test']
 
 export interface Difficulty {
@@ -73,7 +80,13 @@ export interface SearchSpec extends Base {
   readonly facts: readonly { readonly entity: number; readonly attribute: number; readonly value: number }[]
 }
 
-export type Spec = ZoomSpec | PythonSpec | SearchSpec
+export interface ImageSearchSpec extends Omit<SearchSpec, 'family'> {
+  readonly family: 'image_search'
+  /** What was done to the entity's icon. */
+  readonly variant: IconVariant
+}
+
+export type Spec = ZoomSpec | PythonSpec | SearchSpec | ImageSearchSpec
 
 /** The expression of the python family. */
 export function residue(a: number, b: number): number {
@@ -123,6 +136,10 @@ function searchSpec(
   return { ...base, family: 'search', answer, entity: facts[0]!.entity, attribute: facts[0]!.attribute, facts }
 }
 
+function imageSearchSpec(base: Parameters<typeof searchSpec>[0], random: Random): ImageSearchSpec {
+  return { ...searchSpec(base, random), family: 'image_search', variant: random.pick(iconVariants) }
+}
+
 function checkDifficulty(d: Difficulty): void {
   const rules: [boolean, string, number][] = [
     [d.grid === 2 || d.grid === 4, 'grid must be 2 or 4', d.grid],
@@ -156,25 +173,30 @@ export function splitOf(spec: Spec): Split {
   return bucket < 8 ? 'train' : bucket === 8 ? 'validation' : 'test'
 }
 
+function drawSpec(family: AnyFamily, base: Omit<Base, 'answer'>, random: Random): Spec {
+  if (family === 'zoom') return zoomSpec(base, random)
+  if (family === 'python') return pythonSpec(base, random)
+  return family === 'search' ? searchSpec(base, random) : imageSearchSpec(base, random)
+}
+
 /** The item at `index` of a split. Draws again until the content belongs to the split, so no item is in two. */
 export function generateSpec(
-  family: Family,
+  family: AnyFamily,
   split: Split,
   index: number,
   difficulty: Difficulty = defaultDifficulty,
 ): Spec {
-  if (!families.includes(family))
-    throw new Error(`generateSpec: unknown family "${family}". Choose one of: ${families.join(', ')}.`)
+  const known: readonly string[] = [...families, ...heldOutFamilies]
+  if (!known.includes(family))
+    throw new Error(`generateSpec: unknown family "${family}". Choose one of: ${known.join(', ')}.`)
+  if (split === 'train' && (heldOutFamilies as readonly string[]).includes(family))
+    throw new Error(
+      `generateSpec: ${family} is held out and has no train split, got split "train". Use validation or test, or a trained family: ${families.join(', ')}.`,
+    )
   checkDifficulty(difficulty)
   for (let attempt = 0; ; attempt++) {
     const random = createRandom(family, split, index, attempt, JSON.stringify(difficulty))
-    const base = { split, index, difficulty, easyDraw: random.uniform() }
-    const spec =
-      family === 'zoom'
-        ? zoomSpec(base, random)
-        : family === 'python'
-          ? pythonSpec(base, random)
-          : searchSpec(base, random)
+    const spec = drawSpec(family, { split, index, difficulty, easyDraw: random.uniform() }, random)
     if (splitOf(spec) === split) return spec
   }
 }
