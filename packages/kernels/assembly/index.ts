@@ -3,7 +3,8 @@
 import { divideUp, word } from "./math";
 import { accumulate, add } from "../src/ops/add/add.as";
 import { adamw, normFinish, squareSum } from "../src/ops/adamw/adamw.as";
-import { attention, attentionDelta, attentionDkv, attentionDq } from "../src/ops/attention/attention.as";
+import { attention, attentionDelta, attentionDq } from "../src/ops/attention/attention.as";
+import { attentionDkv } from "../src/ops/attention/attention-dkv.as";
 import { columnSum } from "../src/ops/column-sum/column-sum.as";
 import { fill } from "../src/ops/fill/fill.as";
 import { gather } from "../src/ops/gather/gather.as";
@@ -54,7 +55,7 @@ function execute(job: usize, chunk: i32, scratch: usize): void {
     case 9: attention(job, first, last, scratch); break;
     case 10: attentionDelta(job, first, last); break;
     case 11: attentionDq(job, first, last, scratch); break;
-    case 12: attentionDkv(job, first, last); break;
+    case 12: attentionDkv(job, first, last, scratch); break;
     case 13: swiglu(job, first, last); break;
     case 14: swigluBack(job, first, last); break;
     case 15: gelu(job, first, last); break;

@@ -45,6 +45,35 @@
 // @ts-ignore: decorator
 @inline export function exp1(x: f32): f32 { return f32x4.extract_lane(exp4(f32x4.splat(x)), 0); }
 
+/** Natural logarithm of positive normal numbers, about 1e-7 relative, also near 1 (Cephes logf). */
+// @ts-ignore: decorator
+@inline export function log4(x: v128): v128 {
+  const half = v128.or(v128.and(x, i32x4.splat(0x007fffff)), i32x4.splat(0x3f000000));
+  const low = f32x4.lt(half, f32x4.splat(0.707106781));
+  const e = f32x4.convert_i32x4_s(i32x4.add(i32x4.sub(i32x4.shr_u(x, 23), i32x4.splat(126)), low));
+  const m = f32x4.sub(f32x4.add(half, v128.and(half, low)), f32x4.splat(1));
+  let p = f32x4.splat(7.0376836292e-2);
+  p = madd(p, m, f32x4.splat(-1.1514610310e-1));
+  p = madd(p, m, f32x4.splat(1.1676998740e-1));
+  p = madd(p, m, f32x4.splat(-1.2420140846e-1));
+  p = madd(p, m, f32x4.splat(1.4249322787e-1));
+  p = madd(p, m, f32x4.splat(-1.6668057665e-1));
+  p = madd(p, m, f32x4.splat(2.0000714765e-1));
+  p = madd(p, m, f32x4.splat(-2.4999993993e-1));
+  p = madd(p, m, f32x4.splat(3.3333331174e-1));
+  const square = f32x4.mul(m, m);
+  const small = madd(e, f32x4.splat(-2.12194440e-4), f32x4.mul(f32x4.mul(p, m), square));
+  return madd(e, f32x4.splat(0.693359375), f32x4.add(m, madd(square, f32x4.splat(-0.5), small)));
+}
+
+// @ts-ignore: decorator
+@inline export function sigmoid4(x: v128): v128 { return f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x)))); }
+/** One element as four equal lanes and back: tails go through the arithmetic of the vectors. */
+// @ts-ignore: decorator
+@inline export function one(base: usize, index: i32): v128 { return v128.load32_splat(at(base, index)); }
+// @ts-ignore: decorator
+@inline export function put(base: usize, index: i32, x: v128): void { v128.store32_lane(at(base, index), x, 0); }
+
 /** Sum of a[i] * b[i]: four lanes, then the tail. */
 export function dot(a: usize, b: usize, n: i32): f32 {
   let sum = f32x4.splat(0);
