@@ -100,3 +100,17 @@ export async function demonstrationTokens(
   builder.append(`${open}\n</think>\n\n${answer}<|im_end|>`, 1)
   return { tokens: Int32Array.from(builder.ids), images: builder.images, selected: Uint8Array.from(builder.learnt) }
 }
+
+/** A demonstration up to the end of its call: what the tool answers is not part of it. */
+export function callTokens(
+  question: Question,
+  demonstration: Demonstration,
+  context: TokenContext,
+): DemonstrationTokens {
+  const { call, thinking } = demonstration
+  if (!call) throw new Error(`demonstration: ${question.id} must have a call.`)
+  const builder = new TokenBuilder(context)
+  builder.append(context.codec.renderPrompt([...question.messages], toolSpecs(question)), 0, question.images)
+  builder.append(`${thinking}\n</think>\n\n${formatCall(call)}`, 1)
+  return { tokens: Int32Array.from(builder.ids), images: builder.images, selected: Uint8Array.from(builder.learnt) }
+}

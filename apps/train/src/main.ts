@@ -5,6 +5,7 @@ import { Command } from 'commander'
 import { addSftCommand } from './command-sft.ts'
 import { addTrainCommands } from './command-train.ts'
 import { doctor } from './doctor.ts'
+import { explain } from './explain.ts'
 import { createProgress } from './progress.ts'
 
 /** The shipped SFT checkpoint. */
@@ -26,15 +27,6 @@ function createProgram(): Command {
   const suite = program.command('suite').description('the built-in suite')
   addCalibrateCommand(suite, host)
   return program
-}
-
-function explain(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error)
-  const code = (error as NodeJS.ErrnoException | null)?.code
-  if (code === 'ENOSPC')
-    return `the disk is full (${message}). What was written before is whole; free space and go on with --resume.`
-  if (code === 'EACCES' || code === 'EROFS') return `${message}. Give a folder that can be written (--out).`
-  return message
 }
 
 function fail(error: unknown): never {

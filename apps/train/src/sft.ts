@@ -7,9 +7,11 @@
 import { createSearchTool, createZoomTool, imageRef } from '@axpo/agent'
 import type { Session } from '@axpo/eval'
 import {
+  createQuestion,
   createRandom,
   type DemonstratedCall,
   defaultDifficulty,
+  demonstrate,
   demonstrateCall,
   demonstrationAt,
   type Family,
@@ -18,8 +20,10 @@ import {
   type Question,
   type SftMixture,
   sftPhases,
+  splitOf,
 } from '@axpo/tasks'
 import {
+  callTokens,
   type DemonstrationTokens,
   demonstrationTokens,
   formatCall,
@@ -39,6 +43,8 @@ export interface SftPhase {
   readonly families: readonly Family[]
   /** Share of zoom items with 1 to 5 filled cells instead of 6. */
   readonly fewerCellsShare: number
+  /** Whether the other cells of a zoom item's picture are asked for too, up to the call: one picture, six labels of where things are. */
+  readonly siblings: boolean
 }
 
 export interface SftSettings {
@@ -64,6 +70,7 @@ export const defaultSftSettings: SftSettings = {
       decaySteps: 600,
       families: ['zoom', 'zoom', 'python', 'search'],
       fewerCellsShare: 0.5,
+      siblings: true,
     },
     {
       mixture: sftPhases[2],
@@ -72,6 +79,7 @@ export const defaultSftSettings: SftSettings = {
       decaySteps: 300,
       families,
       fewerCellsShare: 0,
+      siblings: false,
     },
   ],
 }
@@ -134,15 +142,41 @@ function sftQuestion(settings: SftSettings, phase: SftPhase, index: number): Que
   return loadQuestion(family, 'train', index, settings.easyShare, difficulty)
 }
 
-export function sftBatch(settings: SftSettings, step: number, context: TokenContext): Promise<DemonstrationTokens[]> {
-  const phase = settings.phases[sftPhaseAt(settings, step).phase - 1]!
-  return Promise.all(
-    Array.from({ length: settings.batch }, (_, i) => {
-      const index = step * settings.batch + i
-      const question = sftQuestion(settings, phase, index)
-      return demonstrationTokens(question, demonstrationAt(question, phase.mixture, settings.seed, index), context)
-    }),
+/** The same picture, another cell asked for. Only of hard items: an easy one's picture shows its own answer. */
+function siblingsOf(question: Question): Question[] {
+  const { spec } = question
+  if (spec.family !== 'zoom' || question.easy) return []
+  return spec.cells.slice(1).flatMap((cell) => {
+    const others = spec.cells.filter((c) => c !== cell)
+    const sibling = { ...spec, answer: cell.digit, cells: [cell, ...others] }
+    return splitOf(sibling) === 'train' ? [createQuestion(sibling, 0)] : []
+  })
+}
+
+async function demonstrationsAt(
+  settings: SftSettings,
+  phase: SftPhase,
+  index: number,
+  context: TokenContext,
+): Promise<DemonstrationTokens[]> {
+  const question = sftQuestion(settings, phase, index)
+  const demonstration = demonstrationAt(question, phase.mixture, settings.seed, index)
+  const first = await demonstrationTokens(question, demonstration, context)
+  if (!phase.siblings) return [first]
+  const calls = siblingsOf(question).map((sibling, i) =>
+    callTokens(sibling, demonstrate(sibling, 'right', createRandom('sibling', settings.seed, index, i)), context),
   )
+  return [first, ...calls]
+}
+
+export async function sftBatch(
+  settings: SftSettings,
+  step: number,
+  context: TokenContext,
+): Promise<DemonstrationTokens[]> {
+  const phase = settings.phases[sftPhaseAt(settings, step).phase - 1]!
+  const indices = Array.from({ length: settings.batch }, (_, i) => step * settings.batch + i)
+  return (await Promise.all(indices.map((index) => demonstrationsAt(settings, phase, index, context)))).flat()
 }
 
 /** One optimiser step on demonstrations; `step` counts from 0. */

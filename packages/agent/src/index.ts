@@ -1,4 +1,11 @@
 export { canonicalJson, type HermesTokens, type ParsedCall, type ParsedTurn, parseCall, parseTurn } from './hermes.ts'
+export {
+  createImageSearchTool,
+  defaultImageSearchOptions,
+  type ImageSearchOptions,
+  imageSimilarity,
+  rankImages,
+} from './image-search.ts'
 export type {
   ChatCodec,
   ChatContent,
@@ -9,6 +16,7 @@ export type {
   SampleResult,
   Sampler,
 } from './ports.ts'
+export { createPythonTool, defaultPythonOptions, type PythonOptions, type PythonTool, renderPython } from './python.ts'
 export { type CallOutcome, createToolRegistry, type ToolRegistry } from './registry.ts'
 export {
   defaultLimits,
@@ -22,5 +30,5 @@ export {
   type Task,
 } from './rollout.ts'
 export { createSearchTool, rankDocuments, renderResults } from './search.ts'
-export type { RawImage, SearchDocument, Tool, ToolContext, ToolResult, ToolSpec } from './tool.ts'
+export type { GalleryEntry, RawImage, SearchDocument, Tool, ToolContext, ToolResult, ToolSpec } from './tool.ts'
 export { createZoomTool, cropImage, defaultZoomOptions, type PixelBox, pixelBox, type ZoomOptions } from './zoom.ts'

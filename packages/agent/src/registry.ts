@@ -20,7 +20,7 @@ export interface ToolRegistry {
 
 const failure = (status: ToolStatus, text: string): CallOutcome => ({ status, text: `Error: ${text}`, image: null })
 
-/** A tool may take `timeoutMs`; then its signal is aborted and the call is a time-out. */
+/** A tool that keeps no time limit itself may take `timeoutMs`; then its signal is aborted and the call is a time-out. */
 export function createToolRegistry(tools: readonly Tool[], timeoutMs = 5000): ToolRegistry {
   const ajv = new Ajv({ strict: false })
   const byName = new Map<string, { readonly tool: Tool; readonly validate: ValidateFunction }>()
@@ -58,9 +58,10 @@ async function runLimited(
 ): Promise<CallOutcome> {
   const { name } = tool.spec.function
   const controller = new AbortController()
-  const late = failure('timeout', `${name} timed out after ${timeoutMs / 1000} s`)
+  const late = failure('timeout', `${name} timed out after ${(tool.timeoutMs ?? timeoutMs) / 1000} s`)
   let timer: NodeJS.Timeout | undefined
   const limit = new Promise<CallOutcome>((resolve) => {
+    if (tool.timeoutMs !== undefined) return
     timer = setTimeout(() => {
       controller.abort()
       resolve(late)

@@ -7,7 +7,7 @@ import type { Segment, ToolCall, Trajectory } from '@axpo/trajectory'
 import { type HermesTokens, parseTurn } from './hermes.ts'
 import type { ChatCodec, ChatMessage, ImageRef, SampleResult, Sampler } from './ports.ts'
 import type { CallOutcome, ToolRegistry } from './registry.ts'
-import type { RawImage, SearchDocument } from './tool.ts'
+import type { GalleryEntry, RawImage, SearchDocument, ToolContext } from './tool.ts'
 
 export interface Task {
   readonly questionId: string
@@ -17,6 +17,8 @@ export interface Task {
   readonly images: readonly RawImage[]
   readonly tools: readonly string[]
   readonly documents: readonly SearchDocument[]
+  /** What image_search looks through. */
+  readonly gallery?: readonly GalleryEntry[]
   grade(answer: string | null): number
 }
 
@@ -229,7 +231,9 @@ class Episode {
   ): Promise<TurnEnd> {
     const { context, job, setting } = this
     const images = context.images.map((i) => i.image)
-    const outcome = await setting.tools.call(parsed, job.task.tools, { images, documents: job.task.documents })
+    const { documents, gallery, tools } = job.task
+    const seen: ToolContext = gallery ? { images, documents, gallery } : { images, documents }
+    const outcome = await setting.tools.call(parsed, tools, seen)
     const call: ToolCall = {
       name: parsed.ok ? parsed.name : null,
       argumentsJson: parsed.ok ? parsed.argumentsJson : parsed.text,

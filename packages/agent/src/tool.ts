@@ -23,10 +23,17 @@ export interface SearchDocument {
   readonly text: string
 }
 
-/** What a call may look at: the episode's images so far (originals) and its documents. */
+/** A picture that image_search can find, and the title it is known by. */
+export interface GalleryEntry {
+  readonly title: string
+  readonly image: RawImage
+}
+
+/** What a call may look at: the episode's images so far (originals), its documents and, where image_search is offered, its corpus of pictures. */
 export interface ToolContext {
   readonly images: readonly RawImage[]
   readonly documents: readonly SearchDocument[]
+  readonly gallery?: readonly GalleryEntry[]
 }
 
 export type ToolResult =
@@ -35,5 +42,7 @@ export type ToolResult =
 
 export interface Tool {
   readonly spec: ToolSpec
+  /** A time limit that the tool keeps itself, because calls may wait in its queue: the registry then sets none. */
+  readonly timeoutMs?: number
   run(args: Readonly<Record<string, unknown>>, context: ToolContext, signal: AbortSignal): Promise<ToolResult>
 }

@@ -28,6 +28,9 @@ for (const [name, features] of [
       '16',
       '--maximumMemory',
       '65536',
+      // AS112: v128 arguments between our own functions, none of which JavaScript calls
+      '--disableWarning',
+      '112',
       '--enable',
       features,
     ],

@@ -48,7 +48,8 @@ function bindGroupLayout(device: GPUDevice, tensorCount: number): GPUBindGroupLa
   return device.createBindGroupLayout({ entries: [entry(0, 'uniform'), ...tensors] })
 }
 
-async function compileKernel(
+/** Throws an Error that names the kernel and its file. */
+export async function compileKernel(
   device: GPUDevice,
   kernel: KernelSpec,
   layouts: readonly GPUBindGroupLayout[],
@@ -66,7 +67,9 @@ async function compileKernel(
   try {
     return await device.createComputePipelineAsync({
       label: kernel.name,
-      layout: device.createPipelineLayout({ bindGroupLayouts: [layouts[kernel.bindings.length]!] }),
+      layout: device.createPipelineLayout({
+        bindGroupLayouts: layouts.slice(kernel.bindings.length, kernel.bindings.length + 1),
+      }),
       compute: { module, entryPoint: `main_${kernel.name}` },
     })
   } catch (cause) {

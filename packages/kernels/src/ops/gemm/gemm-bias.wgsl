@@ -74,6 +74,6 @@ fn main_gemm_bias(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation
   }
   var left = array<vec4f, 8>(l0, l1, l2, l3, l4, l5, l6, l7);
   var right = array<vec4f, 8>(r0, r1, r2, r3, r4, r5, r6, r7);
-  let rows = min(8u, max(words.M, row) - row);
-  for (var i = 0u; i < rows; i++) { storeRow(row + i, column, left[i], right[i]); }
+  let end = min(row + 8u, words.M);
+  for (var at = row; at < end; at++) { storeRow(at, column, left[at - row], right[at - row]); }
 }

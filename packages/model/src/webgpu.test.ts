@@ -1,0 +1,99 @@
+/** The nano model on a WebGPU device (a software driver will do): one device agrees with itself to the bit, and with the CPU within rounding. */
+import { createCpuExecutor, createWebGpuExecutor, describeAdapter, type Executor } from '@axpo/kernels'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadConfig } from './config.ts'
+import { randomImage } from './model.fixture.ts'
+import { createModel, type Model } from './model.ts'
+import { nanoDirectory } from './nano.ts'
+import { loadProcessorConfig } from './processor.ts'
+
+const suite = 'model/webgpu'
+const none = process.env.AXPO_ADAPTER === 'none'
+if (none) console.warn(`${suite}: SKIPPED, AXPO_ADAPTER=none says that this machine has no WebGPU adapter.`)
+else if (!(await describeAdapter()))
+  throw new Error(
+    `${suite}: a WebGPU adapter is needed, got none. Run \`npm test\`, which brings a software driver, or set AXPO_ADAPTER=none to skip.`,
+  )
+
+const capacities = {
+  train: { tokens: 96, imageTokens: 32, selections: 96, spans: 1024 },
+  sample: { stepTokens: 48, sequences: 8, stepSpans: 1024, kvRows: 256, featureRows: 64, encodeTokens: 32 },
+}
+const LEARNING_RATE = 1e-3
+
+const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0))
+const difference = (a: Float32Array, b: Float32Array) => a.map((x, i) => x - b[i]!)
+const bits = (values: Float32Array) => [...new Uint32Array(values.slice().buffer)]
+
+describe.skipIf(none)('nano on WebGPU', async () => {
+  if (none) return
+  const config = await loadConfig(nanoDirectory)
+  const processor = await loadProcessorConfig(nanoDirectory)
+  const executors: Executor[] = [await createWebGpuExecutor(), await createCpuExecutor()]
+  const [gpu, cpu] = executors.map((executor) => {
+    const model = createModel({ config, processor, executor, capacities })
+    model.initialise(3)
+    return model
+  }) as [Model, Model]
+  afterAll(() => Promise.all(executors.map((executor) => executor.close())))
+
+  const image = randomImage(32, 32, 1)
+  const pads = new Array<number>(16).fill(config.imageTokenId)
+  const look = [5, 6, config.visionStartTokenId, ...pads, config.visionEndTokenId, 7]
+  const prompts = [
+    { tokens: Int32Array.from([...look, 8]), images: [image] },
+    { tokens: Int32Array.from([...look, 9]), images: [image] },
+    { tokens: Int32Array.of(20, 21, 22), images: [] },
+  ]
+
+  async function rollouts() {
+    const results = await Promise.all(
+      [0, 0, 1, 2].map(async (which, n) => {
+        const prompt = prompts[which]!
+        const key = { seed: 1, step: 0, question: which, sample: n }
+        const result = await gpu.sampler.sample({ ...prompt, maxTokens: 4, stopTokens: [], temperature: 1, key })
+        return { prompt, result }
+      }),
+    )
+    const sequences = results.map(({ prompt, result }) => ({
+      tokens: Int32Array.from([...prompt.tokens, ...result.tokens]),
+      images: prompt.images,
+      selected: new Uint8Array(prompt.tokens.length + result.tokens.length).fill(1, prompt.tokens.length),
+    }))
+    return { results, sequences }
+  }
+
+  it('sampler and learner give the same log-probabilities to the bit', async () => {
+    const { results, sequences } = await rollouts()
+    const scores = await gpu.learner.forward(gpu.learner.pack(sequences))
+    for (const [i, { prompt, result }] of results.entries()) {
+      const start = prompt.tokens.length
+      expect(result.tokens.length).toBeGreaterThan(0)
+      expect(bits(result.logprobs)).toEqual(bits(scores.logprobs[i]!.subarray(start)))
+      expect(bits(result.entropies)).toEqual(bits(scores.entropies[i]!.subarray(start)))
+    }
+  })
+
+  it('three learner steps go as on the CPU', async () => {
+    const { sequences } = await rollouts()
+    const gradients = sequences.map(({ tokens }, i) => new Float32Array(tokens.length).fill(i % 2 ? 0.1 : -0.2))
+    const started = await cpu.parameters()
+    for (let step = 0; step < 3; step++) {
+      const [got, want] = await Promise.all(
+        [gpu, cpu].map(async ({ learner }) => {
+          const scores = await learner.backward(learner.pack(sequences), gradients)
+          const flat = await learner.gradients()
+          return { scores, flat, ...(await learner.step(LEARNING_RATE)) }
+        }),
+      )
+      for (const [i, row] of want!.scores.logprobs.entries())
+        for (const [t, value] of row.entries()) expect(got!.scores.logprobs[i]![t]).toBeCloseTo(value, 3)
+      expect(norm(difference(got!.flat, want!.flat)) / norm(want!.flat)).toBeLessThan(1e-3)
+      expect(got!.gradientNorm / want!.gradientNorm).toBeCloseTo(1, 3)
+    }
+    const [a, b] = [await gpu.parameters(), await cpu.parameters()]
+    // AdamW moves a weight by about the learning rate whatever its gradient: rounding decides the way of those near zero
+    expect(norm(difference(a, b)) / norm(difference(b, started))).toBeLessThan(0.02)
+    expect(difference(a, b).every((x) => Math.abs(x) < 6 * LEARNING_RATE)).toBe(true)
+  })
+})
