@@ -31,6 +31,7 @@ export function peekArguments(command, args, env) {
  */
 function adapterFor(command, args) {
   if (args.includes('--help') || args.includes('-h') || !ON_DEVICE.has(command)) return 'none'
+  if (command === 'suite' && args[0] === 'show') return 'none'
   const index = args.indexOf('--device')
   const device =
     index >= 0 ? args[index + 1] : args.find((arg) => arg.startsWith('--device='))?.slice('--device='.length)

@@ -21,6 +21,8 @@ describe('peekArguments', () => {
     ['eval', ['--device', 'cpu'], 'none'],
     ['doctor', ['--device', 'auto'], 'gpu'],
     ['train', ['--help'], 'none'],
+    ['suite', ['calibrate'], 'gpu'],
+    ['suite', ['show', '--count', '2'], 'none'],
     ['', [], 'none'],
   ])('%s %j looks for %s', (command, args, adapter) => expect(peekArguments(command, args, {}).adapter).toBe(adapter))
 

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { createPythonTool, defaultLimits, type RolloutSetting } from '@axpo/agent'
-import type { Family, Split } from '@axpo/tasks'
+import type { AnyFamily, Split } from '@axpo/tasks'
 import type { RawImage, Trajectory } from '@axpo/trajectory'
 import type { Command } from 'commander'
 import { calibrationRows, formatCalibration } from './calibrate.ts'
@@ -38,7 +38,7 @@ interface Flags {
   readonly samples: number
   readonly easyShare: number
   readonly seed: number
-  readonly families: readonly Family[]
+  readonly families: readonly AnyFamily[]
 }
 
 async function withSession<T>(flags: Flags, use: (session: Session, agent: RolloutSetting) => Promise<T>): Promise<T> {

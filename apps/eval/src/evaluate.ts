@@ -3,7 +3,7 @@
  * Rollouts are keyed by (seed, question, sample): the result does not depend on how many run at once.
  */
 import { type RolloutSetting, rollout } from '@axpo/agent'
-import { type Family, families, loadQuestion, type Question, type Split } from '@axpo/tasks'
+import { type AnyFamily, families, loadQuestion, type Question, type Split } from '@axpo/tasks'
 import { type Trajectory, usesTool } from '@axpo/trajectory'
 import { mapConcurrently } from './map-concurrently.ts'
 import type { QuestionCounts } from './statistics.ts'
@@ -17,7 +17,7 @@ export interface EvaluationPlan {
   /** s: share of items that need no tool. */
   readonly easyShare: number
   readonly seed: number
-  readonly families: readonly Family[]
+  readonly families: readonly AnyFamily[]
 }
 
 export const defaultEvaluation: EvaluationPlan = {

@@ -1,5 +1,5 @@
 /** Flags shared by the commands, parsed strictly: a wrong value says what would be right. */
-import { type Family, families, type Split, splits } from '@axpo/tasks'
+import { type AnyFamily, families, heldOutFamilies, type Split, splits } from '@axpo/tasks'
 import { InvalidArgumentError, Option } from 'commander'
 
 function oneOf<T extends string>(choices: readonly T[]): (value: string) => T {
@@ -32,14 +32,16 @@ export function positive(value: string): number {
   return n
 }
 
-/** Comma-separated family names. */
-export function familyList(value: string): Family[] {
-  const parse = oneOf(families)
+const familyNames: readonly AnyFamily[] = [...families, ...heldOutFamilies]
+
+/** Comma-separated family names, held-out ones included. */
+export function familyList(value: string): AnyFamily[] {
+  const parse = oneOf(familyNames)
   return value.split(',').map((name) => {
     try {
       return parse(name.trim())
     } catch {
-      throw new InvalidArgumentError(`Unknown family "${name.trim()}". Choose from: ${families.join(', ')}.`)
+      throw new InvalidArgumentError(`Unknown family "${name.trim()}". Choose from: ${familyNames.join(', ')}.`)
     }
   })
 }
@@ -55,7 +57,9 @@ export const threadsOption = () =>
 export const splitOption = (split: Split) =>
   new Option('--split <split>', splits.join(', ')).argParser(oneOf(splits)).default(split)
 export const easyShareOption = () =>
-  new Option('--easy-share <s>', 'share of items that need no tool').argParser(fraction).default(0.5)
+  new Option('--s, --easy-share <s>', 'share of items that need no tool').argParser(fraction).default(0.5)
 export const seedOption = () => new Option('--seed <n>', 'seed of every random number').argParser(integer(0)).default(1)
 export const familiesOption = () =>
-  new Option('--families <list>', 'comma-separated').argParser(familyList).default([...families])
+  new Option('--family, --families <list>', `comma-separated, of ${familyNames.join(', ')}`)
+    .argParser(familyList)
+    .default([...families])

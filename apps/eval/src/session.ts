@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import {
   type ChatCodec as AgentCodec,
+  createImageSearchTool,
   createSearchTool,
   createToolRegistry,
   createZoomTool,
@@ -108,9 +109,9 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   }
 }
 
-/** The suite's tools; `python` is given because its interpreter is started and stopped by the caller. */
+/** The suite's tools, the held-out family's included: a question offers its own ones only. `python` is given because its interpreter is started and stopped by the caller. */
 export function suiteRegistry(python: Tool): ToolRegistry {
-  return createToolRegistry([createZoomTool(), python, createSearchTool()])
+  return createToolRegistry([createZoomTool(), python, createSearchTool(), createImageSearchTool()])
 }
 
 /** The model's sampler and codec are what the agent asks for. */

@@ -11,6 +11,7 @@ export function suiteTask(question: Question): Task {
     images: question.images,
     tools: question.tools,
     documents: question.documents,
+    gallery: question.gallery,
     grade: (answer) => grade(question, answer),
   }
 }

@@ -7,6 +7,7 @@ import { addTrainCommands } from './command-train.ts'
 import { doctor } from './doctor.ts'
 import { explain } from './explain.ts'
 import { createProgress } from './progress.ts'
+import { addShowCommand } from './suite-show.ts'
 
 /** The shipped SFT checkpoint. */
 const checkpoint = fileURLToPath(new URL('../checkpoints/sft', import.meta.url))
@@ -25,6 +26,7 @@ function createProgram(): Command {
   const host = { checkpoint, progress: createProgress }
   addEvalCommand(program, host)
   const suite = program.command('suite').description('the built-in suite')
+  addShowCommand(suite)
   addCalibrateCommand(suite, host)
   return program
 }

@@ -13,7 +13,8 @@ test('writes the page and the PNG; wrong requests are refused before anything is
     await expect(suiteShow({ ...options, families: [] })).rejects.toThrow(/at least one family/)
     await expect(suiteShow({ ...options, split: 'train' })).rejects.toThrow(/held out and has no train split/)
     await expect(readFile(join(out, 'gallery.html'))).rejects.toThrow(/ENOENT/)
-    expect(await suiteShow(options)).toBe(join(out, 'gallery.html'))
+    const shown = await suiteShow(options)
+    expect(shown).toEqual({ page: join(out, 'gallery.html'), picture: join(out, 'gallery.png') })
     expect((await readFile(join(out, 'gallery.html'), 'utf8')).match(/<article>/g)).toHaveLength(4)
     expect((await readFile(join(out, 'gallery.png'))).subarray(1, 4).toString()).toBe('PNG')
   } finally {
