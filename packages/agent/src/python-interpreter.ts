@@ -33,8 +33,19 @@ const fileBytes = 32 * 2 ** 20
 /** An interpreter whose memory has grown beyond this is not used again. */
 const grownBytes = 96 * 2 ** 20
 const startLimitMs = 120_000
+/** What an interpreter process may have of writable memory beyond Python's heap: 0.8 GB after the start, most of it reserved and never touched. */
+const processMiB = 1024
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
+
+/**
+ * JavaScript's array buffers are outside of both heaps; only the system can bound them, and no other system than Linux does. A limit that stood lower stays. Neither cores nor files are
+ * ever written, so their size is bounded to nothing, too.
+ */
+const limited = (program: string, dataMiB: number): string[] =>
+  process.platform === 'linux'
+    ? ['/bin/sh', '-c', `ulimit -c 0; ulimit -f 0; ulimit -d ${dataMiB * 1024}; exec "$0" "$@"`, program]
+    : [program]
 
 function startProcess(options: InterpreterOptions, snapshot: ProcessOptions['snapshot']): ChildProcess {
   const folder = `${realpathSync(dirname(createRequire(import.meta.url).resolve('pyodide/package.json')))}${sep}`
@@ -56,7 +67,8 @@ function startProcess(options: InterpreterOptions, snapshot: ProcessOptions['sna
     '--max-old-space-size=128',
     '--no-warnings',
   ]
-  return spawn(process.execPath, [...flags, program, JSON.stringify(processOptions)], {
+  const [command, ...first] = limited(process.execPath, processMiB + options.memoryMiB)
+  return spawn(command!, [...first, ...flags, program, JSON.stringify(processOptions)], {
     cwd: folder,
     // Windows cannot start a process without it
     env: process.platform === 'win32' ? { SystemRoot: process.env.SystemRoot } : {},
@@ -140,7 +152,8 @@ export class Interpreter {
     this.byteCount += bytes.length
     if (this.byteCount > this.maxBytes) {
       this.kill()
-      return this.end('too much output from the interpreter')
+      this.end('too much output from the interpreter')
+      return
     }
     this.chunks.push(bytes)
     if (!bytes.includes(10)) return
@@ -160,7 +173,8 @@ export class Interpreter {
     }
     if (message === null || typeof message !== 'object') {
       this.kill()
-      return this.end('the interpreter broke the protocol')
+      this.end('the interpreter broke the protocol')
+      return
     }
     const record = message as Record<string, unknown>
     if (record.single === true) this.single = true

@@ -55,6 +55,9 @@ const { reallyExit } = process as unknown as { reallyExit(code: number): never }
 const exit = reallyExit.bind(process)
 const { readSync, writeSync, readFileSync, constants } = fs
 const now = performance.now.bind(performance)
+const { timeOrigin } = performance
+// as names of this file, they outlive the globals
+const { Buffer } = globalThis
 let sealed = false
 
 const refuse = (): never => {
@@ -190,6 +193,14 @@ function boundFiles(limit: number): void {
 }
 boundFiles(options.fileBytes)
 
+/** Globals that stay: the language's own, and text conversion. */
+const language = new Set(
+  `Object Function Array Number parseFloat parseInt Infinity NaN undefined Boolean String Symbol Date Promise RegExp Error AggregateError EvalError RangeError ReferenceError SyntaxError
+  TypeError URIError globalThis JSON Math Intl ArrayBuffer Atomics Uint8Array Int8Array Uint16Array Int16Array Uint32Array Int32Array Float16Array Float32Array Float64Array
+  Uint8ClampedArray BigUint64Array BigInt64Array DataView Map BigInt Set WeakMap WeakSet WeakRef Proxy Reflect FinalizationRegistry Iterator SharedArrayBuffer WebAssembly decodeURI
+  decodeURIComponent encodeURI encodeURIComponent escape unescape isFinite isNaN TextDecoder TextEncoder`.split(/\s+/),
+)
+
 /** From here on nothing can be loaded, and nothing that touches the outside can be named. */
 function seal(): void {
   sealed = true
@@ -199,21 +210,6 @@ function seal(): void {
   const { platform, version, versions } = process
   for (let object: object = process; object !== Object.prototype; object = Object.getPrototypeOf(object) as object)
     emptyObject(object)
-  const language = new Set([
-    ...'Object Function Array Number parseFloat parseInt Infinity NaN undefined Boolean String Symbol Date Promise RegExp Error AggregateError EvalError RangeError'.split(
-      ' ',
-    ),
-    ...'ReferenceError SyntaxError TypeError URIError globalThis JSON Math Intl ArrayBuffer Atomics Uint8Array Int8Array Uint16Array Int16Array Uint32Array'.split(
-      ' ',
-    ),
-    ...'Int32Array Float16Array Float32Array Float64Array Uint8ClampedArray BigUint64Array BigInt64Array DataView Map BigInt Set WeakMap WeakSet WeakRef Proxy'.split(
-      ' ',
-    ),
-    ...'Reflect FinalizationRegistry Iterator SharedArrayBuffer WebAssembly decodeURI decodeURIComponent encodeURI encodeURIComponent escape unescape isFinite'.split(
-      ' ',
-    ),
-    ...'isNaN TextDecoder TextEncoder performance Buffer setTimeout clearTimeout queueMicrotask'.split(' '),
-  ])
   for (const name of Object.getOwnPropertyNames(globalThis))
     if (!language.has(name)) Reflect.deleteProperty(globalThis, name)
   const stub = Object.freeze({
@@ -224,8 +220,11 @@ function seal(): void {
     getuid: () => 1000,
   })
   Object.defineProperty(globalThis, 'process', { value: stub })
-  // Pyodide's last words; nobody reads them
+  Object.defineProperty(globalThis, 'performance', { value: Object.freeze({ now, timeOrigin }) })
+  // the event loop stands still, so a timer never comes; console: Pyodide's last words, nobody reads them
   const silent = () => {}
+  for (const name of ['setTimeout', 'clearTimeout', 'queueMicrotask'])
+    Object.defineProperty(globalThis, name, { value: silent })
   const console = Object.freeze({
     log: silent,
     info: silent,
