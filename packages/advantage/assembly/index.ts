@@ -52,27 +52,25 @@ export function groupAdvantages(rewards: usize, offsets: usize, groups: i32, ddo
 /**
  * AXPO's streams. Selected prefix p has its source at index sources[p] of `rewards`, in group sourceGroups[p], and its continuations' rewards at
  * resampled[resampledOffsets[p] .. resampledOffsets[p+1]).
- * continuationOut: Eq. 2, inside the continuations of one prefix. recoveredOut: Eq. 3. prefixOut: Eq. 4, the recovery reward in the source's place, on the
+ * continuationOut: Eq. 2, inside the continuations of one prefix. prefixOut: Eq. 4, substitutes[p] (the recovery reward) in the source's place, on the
  * prefix's own copy of the original rewards.
  */
 export function axpoAdvantages(
   rewards: usize, offsets: usize, sources: usize, sourceGroups: usize, prefixes: i32,
   resampled: usize, resampledOffsets: usize, ddof: i32, epsilon: f64, scale: i32,
-  continuationOut: usize, recoveredOut: usize, prefixOut: usize,
+  continuationOut: usize, substitutes: usize, prefixOut: usize,
 ): void {
   for (let p = 0; p < prefixes; p++) {
     const from = load<i32>(resampledOffsets + ((<usize>p) << 2))
     const to = load<i32>(resampledOffsets + ((<usize>(p + 1)) << 2))
-    let recovered: f64 = 0
     for (let k = from; k < to; k++) {
-      if (reward(resampled, k) == 1) recovered = 1
       store<f64>(continuationOut + ((<usize>k) << 3), normalised(resampled, from, to, k, -1, 0, ddof, epsilon, scale))
     }
     const source = load<i32>(sources + ((<usize>p) << 2))
     const g = load<i32>(sourceGroups + ((<usize>p) << 2))
     const start = load<i32>(offsets + ((<usize>g) << 2))
     const end = load<i32>(offsets + ((<usize>(g + 1)) << 2))
-    store<f64>(recoveredOut + ((<usize>p) << 3), recovered)
-    store<f64>(prefixOut + ((<usize>p) << 3), normalised(rewards, start, end, source, source, recovered, ddof, epsilon, scale))
+    const substitute = load<f64>(substitutes + ((<usize>p) << 3))
+    store<f64>(prefixOut + ((<usize>p) << 3), normalised(rewards, start, end, source, source, substitute, ddof, epsilon, scale))
   }
 }

@@ -62,6 +62,8 @@ const options = fc.record({
   scale: fc.constantFrom<'group' | 'none'>('group', 'none'),
 })
 
+type Fixed<T> = { [K in keyof T]: T[K] extends ArrayLike<number> ? number[] : T[K] }
+
 /** Groups, selected sources and continuation rewards. */
 const axpoInput = fc
   .array(fc.array(fc.constantFrom(0, 1), { minLength: 2, maxLength: 8 }), { minLength: 1, maxLength: 5 })
@@ -72,7 +74,7 @@ const axpoInput = fc
       source: fc.nat(rewards.length - 1),
       rewards: fc.array(fc.constantFrom(0, 1), { minLength: 1, maxLength: 4 }),
     })
-    return fc.array(prefix, { maxLength: 4 }).map((prefixes): AxpoInput & { groups: number[][] } => ({
+    return fc.array(prefix, { maxLength: 4 }).map((prefixes): Fixed<AxpoInput> & { groups: number[][] } => ({
       groups,
       rewards,
       offsets,
@@ -168,6 +170,23 @@ test('property: the source prefix is one substitution at a time, on its own copy
   )
 })
 
+test('property: a given substitute stands in the place of the source; its own reward leaves the value of GRPO to the bit', () => {
+  fc.assert(
+    fc.property(axpoInput, options, fc.constantFrom(0.25, 0.5, 2), (input, o, value) => {
+      const own = advantage.axpo({ ...input, substitutes: input.sources.map((i) => input.rewards[i]!) }, o)
+      expect([...own.prefixes]).toEqual(input.sources.map((i) => own.rollouts[i]!))
+      const { prefixes, continuations } = advantage.axpo({ ...input, substitutes: input.sources.map(() => value) }, o)
+      expect([...continuations]).toEqual([...own.continuations])
+      for (const [p, source] of input.sources.entries()) {
+        const g = input.groups.findIndex((_, k) => source < input.offsets[k + 1]!)
+        const copy = [...input.groups[g]!]
+        copy[source - input.offsets[g]!] = value
+        expect(prefixes[p]).toBeCloseTo(reference(copy, o)[source - input.offsets[g]!]!, 9)
+      }
+    }),
+  )
+})
+
 test('property: a wrong source that was not recovered keeps the value GRPO gave it, to the bit', () => {
   fc.assert(
     fc.property(axpoInput, options, (input, o) => {
@@ -199,4 +218,6 @@ test('bad input: says what, where and how to repair', () => {
       continuationOffsets: [0, 1],
     }),
   ).toThrow(/source 0 must index/)
+  const input = { rewards: [0], offsets: [0, 1], sources: [0], continuationRewards: [1], continuationOffsets: [0, 1] }
+  expect(() => advantage.axpo({ ...input, substitutes: [] })).toThrow(/substitutes must have 1 entries, got 0/)
 })

@@ -27,6 +27,8 @@ export interface AxpoInput {
   /** Rewards of the continuations of all prefixes. */
   readonly continuationRewards: ArrayLike<number>
   readonly continuationOffsets: ArrayLike<number>
+  /** Reward put in each source's place (Eq. 3 and 4) [P]. Default, for rewards of 0 and 1: 1 where a continuation has reward 1, else 0. */
+  readonly substitutes?: ArrayLike<number>
 }
 
 export interface AxpoAdvantages {
@@ -34,9 +36,9 @@ export interface AxpoAdvantages {
   readonly rollouts: Float64Array
   /** Eq. 2: one a continuation, normalised inside its prefix. */
   readonly continuations: Float64Array
-  /** Eq. 3: 1 where a continuation of the prefix is right [P]. */
+  /** Eq. 3 for rewards of 0 and 1: 1 where a continuation of the prefix has reward 1 [P]. */
   readonly recovered: Float64Array
-  /** Eq. 4: the source's advantage with the recovery reward in its place [P]. */
+  /** Eq. 4: the source's advantage with `substitutes` in its place [P]. */
   readonly prefixes: Float64Array
 }
 
@@ -143,6 +145,12 @@ function bind(kernel: Exports): Advantage {
     )
     return arena.read(out, rewards.length)
   }
+  const recoveries = ({ continuationRewards, continuationOffsets }: AxpoInput, prefixes: number): Float64Array =>
+    Float64Array.from({ length: prefixes }, (_, p) => {
+      for (let k = continuationOffsets[p]!; k < continuationOffsets[p + 1]!; k++)
+        if (continuationRewards[k] === 1) return 1
+      return 0
+    })
   const axpo: Advantage['axpo'] = (input, options = defaultAdvantageOptions) => {
     const { rewards, offsets, sources, continuationRewards, continuationOffsets } = input
     const rollouts = group(rewards, offsets, options)
@@ -158,10 +166,15 @@ function bind(kernel: Exports): Advantage {
         throw new Error(`axpo: source ${p} must index one of ${rewards.length} rollouts, got ${source}.`)
       return groupOf(offsets, source)
     })
+    const recovered = recoveries(input, sources.length)
+    const substitutes = input.substitutes ?? recovered
+    if (substitutes.length !== sources.length)
+      throw new Error(`axpo: substitutes must have ${sources.length} entries, got ${substitutes.length}.`)
+    checkRewards('axpo', substitutes)
     const arena = new Arena(kernel.memory)
     const pointers = [arena.f64(rewards), arena.i32(offsets), arena.i32(sources), arena.i32(groups)]
     const resampled = [arena.f64(continuationRewards), arena.i32(continuationOffsets)]
-    const outs = [arena.out(continuationRewards.length), arena.out(sources.length), arena.out(sources.length)] as const
+    const outs = [arena.out(continuationRewards.length), arena.f64(substitutes), arena.out(sources.length)] as const
     kernel.axpoAdvantages(
       ...pointers,
       sources.length,
@@ -174,7 +187,7 @@ function bind(kernel: Exports): Advantage {
     return {
       rollouts,
       continuations: arena.read(outs[0], continuationRewards.length),
-      recovered: arena.read(outs[1], sources.length),
+      recovered,
       prefixes: arena.read(outs[2], sources.length),
     }
   }
