@@ -17,5 +17,7 @@ export {
 } from './options.ts'
 export { agentPorts, openExecutor, openSession, type Session, type SessionOptions, suiteRegistry } from './session.ts'
 export * from './statistics.ts'
+export * from './statistics-bootstrap.ts'
+export * from './statistics-runs.ts'
 export { suiteTask } from './suite-task.ts'
 export { formatTable, type TableRow } from './table.ts'

@@ -1,0 +1,166 @@
+/**
+ * Intervals and tests for scores that have two sources of chance: training seeds and questions. Pure functions over numbers; not here: how scores were made.
+ *
+ * Bootstrap: seeds and questions are crossed (every seed answers the same questions), so a replicate draws seeds with replacement and, within each family,
+ * questions with replacement, the same for all seeds drawn: the pigeonhole bootstrap of Owen 2007 (Annals of Applied Statistics 1(2)), with the families
+ * as fixed strata as in rliable (Agarwal et al. 2021, arXiv 2108.13264). Intervals are percentiles (Efron & Tibshirani 1993, chapter 13).
+ * Sign-flip test: Fisher's randomisation test for paired differences (Fisher 1935, section 21), exact over all 2^S signs.
+ *
+ * Legend: M families (strata), S seeds, Q questions of a family.
+ */
+import { createUniform } from './statistics.ts'
+
+/** scores[m][s][q]: family, seed, question. Every family has the same seeds; families may have different numbers of questions. */
+export type ScoresMSQ = readonly (readonly (readonly number[])[])[]
+
+export interface BootstrapOptions {
+  readonly replicates: number
+  /** Of the random numbers, not of the training. */
+  readonly seed: number
+  /** Coverage aimed at, as .95. */
+  readonly level: number
+}
+
+export const defaultBootstrap: BootstrapOptions = { replicates: 10_000, seed: 1, level: 0.95 }
+
+/** An estimate with its interval, and what the interval rests on. */
+export interface Estimate {
+  readonly estimate: number
+  readonly low: number
+  readonly high: number
+  /** Two-sided bootstrap p-value of the estimate being 0: 2 min(#{D* <= 0} + 1, #{D* >= 0} + 1) / (R + 1), at most 1 (Davison & Hinkley 1997, section 4.4). */
+  readonly p: number
+  readonly replicates: number
+  readonly seeds: number
+  readonly questions: number
+}
+
+/** Quantile of ascending values, linear between order statistics (definition 7 of Hyndman & Fan 1996). */
+export function quantile(sorted: ArrayLike<number>, q: number): number {
+  if (sorted.length === 0) throw new Error('quantile: needs at least one value, got 0.')
+  if (!(q >= 0 && q <= 1)) throw new Error(`quantile: q must lie in [0, 1], got ${q}.`)
+  const at = q * (sorted.length - 1)
+  const below = Math.floor(at)
+  const low = sorted[below]!
+  return low + (at - below) * (sorted[Math.min(sorted.length - 1, below + 1)]! - low)
+}
+
+const mean = (values: ArrayLike<number>): number => {
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += values[i]!
+  return sum / values.length
+}
+
+function checkScores(scores: ScoresMSQ): { readonly seeds: number; readonly questions: readonly number[] } {
+  const seeds = scores[0]?.length ?? 0
+  if (seeds === 0) throw new Error('bootstrap: needs at least one family and one seed, got none.')
+  const questions = scores.map((family, m) => {
+    if (family.length !== seeds)
+      throw new Error(
+        `bootstrap: every family needs the same seeds, got ${family.length} in family ${m}, not ${seeds}.`,
+      )
+    const count = family[0]!.length
+    if (count === 0 || family.some((s) => s.length !== count))
+      throw new Error(`bootstrap: every seed needs the same questions, at least one, in family ${m}.`)
+    for (const row of family)
+      for (const v of row) if (!Number.isFinite(v)) throw new Error(`bootstrap: scores must be finite, got ${v}.`)
+    return count
+  })
+  return { seeds, questions }
+}
+
+function estimateOf(
+  replicates: Float64Array,
+  value: number,
+  level: number,
+  sizes: Pick<Estimate, 'seeds' | 'questions'>,
+): Estimate {
+  let atMost = 0
+  let atLeast = 0
+  for (const d of replicates) {
+    if (d <= 0) atMost++
+    if (d >= 0) atLeast++
+  }
+  const sorted = replicates.toSorted()
+  return {
+    estimate: value,
+    low: quantile(sorted, (1 - level) / 2),
+    high: quantile(sorted, (1 + level) / 2),
+    p: Math.min(1, (2 * (Math.min(atMost, atLeast) + 1)) / (replicates.length + 1)),
+    replicates: replicates.length,
+    ...sizes,
+  }
+}
+
+/** Interval of the mean over families (equal weights), and of each family, from the same draws. */
+export function hierarchicalBootstrap(
+  scores: ScoresMSQ,
+  options: BootstrapOptions = defaultBootstrap,
+): { readonly mean: Estimate; readonly families: readonly Estimate[] } {
+  const { seeds, questions } = checkScores(scores)
+  const { replicates, level } = options
+  const uniform = createUniform(options.seed)
+  const means_M = scores.map(() => new Float64Array(replicates))
+  const overall = new Float64Array(replicates)
+  const weight_S = new Float64Array(seeds)
+  for (let r = 0; r < replicates; r++) {
+    weight_S.fill(0)
+    for (let s = 0; s < seeds; s++) weight_S[Math.floor(uniform() * seeds)]!++
+    for (const [m, family] of scores.entries()) {
+      const weight_Q = new Float64Array(questions[m]!)
+      for (let q = 0; q < weight_Q.length; q++) weight_Q[Math.floor(uniform() * weight_Q.length)]!++
+      let sum = 0
+      for (let s = 0; s < seeds; s++) {
+        if (weight_S[s] === 0) continue
+        const row = family[s]!
+        let rowSum = 0
+        for (let q = 0; q < row.length; q++) rowSum += weight_Q[q]! * row[q]!
+        sum += weight_S[s]! * rowSum
+      }
+      means_M[m]![r] = sum / (seeds * weight_Q.length)
+      overall[r]! += means_M[m]![r]! / scores.length
+    }
+  }
+  const points = scores.map((family) => mean(family.map((row) => mean(row))))
+  const all = questions.reduce((a, b) => a + b, 0)
+  return {
+    mean: estimateOf(overall, mean(points), level, { seeds, questions: all }),
+    families: points.map((p, m) => estimateOf(means_M[m]!, p, level, { seeds, questions: questions[m]! })),
+  }
+}
+
+/** a - b, seed by seed and question by question. */
+export function pairedDifference(a: ScoresMSQ, b: ScoresMSQ): number[][][] {
+  if (a.length !== b.length)
+    throw new Error(`pairedDifference: both need the same families, got ${a.length} and ${b.length}.`)
+  return a.map((family, m) => {
+    if (family.length !== b[m]!.length)
+      throw new Error(`pairedDifference: both need the same seeds, got ${family.length} and ${b[m]!.length}.`)
+    return family.map((row, s) => {
+      const other = b[m]![s]!
+      if (row.length !== other.length)
+        throw new Error(`pairedDifference: both need the same questions, got ${row.length} and ${other.length}.`)
+      return row.map((v, q) => v - other[q]!)
+    })
+  })
+}
+
+/** Most seeds of the exact test: 2^20 signs. */
+const signFlipLimit = 20
+
+/** Two-sided exact p-value that the differences (one a seed) are as often negative as positive: the share of sign patterns with a mean at least as far from 0. */
+export function signFlipTest(differences: readonly number[]): number {
+  const n = differences.length
+  if (n === 0 || n > signFlipLimit)
+    throw new Error(`signFlipTest: exact for 1 to ${signFlipLimit} differences, got ${n}.`)
+  const observed = Math.abs(differences.reduce((a, b) => a + b, 0))
+  // sums of the same numbers in another order differ in the last bits: those count as equal
+  const tolerance = 1e-12 * differences.reduce((a, b) => a + Math.abs(b), 0)
+  let extreme = 0
+  for (let signs = 0; signs < 2 ** n; signs++) {
+    let sum = 0
+    for (let i = 0; i < n; i++) sum += signs & (1 << i) ? -differences[i]! : differences[i]!
+    if (Math.abs(sum) >= observed - tolerance) extreme++
+  }
+  return extreme / 2 ** n
+}

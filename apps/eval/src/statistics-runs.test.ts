@@ -1,0 +1,121 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  bandKind,
+  bandOverSeeds,
+  interquartileMean,
+  meanArea,
+  probabilityOfImprovement,
+  trailingMean,
+} from './statistics-runs.ts'
+
+const quick = { replicates: 500, seed: 2, level: 0.95 }
+
+describe('probabilityOfImprovement', () => {
+  test('by hand: {1, 3} against {2, 3}: 0 + 0 + 1 + 1/2 of 4 pairs', () => {
+    expect(probabilityOfImprovement([[1, 3]], [[2, 3]], quick).estimate).toBe(0.375)
+  })
+  test('mean over families; always and never', () => {
+    const p = probabilityOfImprovement(
+      [
+        [5, 6],
+        [0, 0],
+      ],
+      [
+        [1, 2],
+        [1, 1],
+      ],
+      quick,
+    )
+    expect(p).toEqual({ estimate: 0.5, low: 0.5, high: 0.5, replicates: 500, seeds: 2 })
+  })
+  test('P(X > Y) + P(Y > X) = 1, inside its interval', () => {
+    const runs = fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 8 })
+    fc.assert(
+      fc.property(runs, runs, (x, y) => {
+        const p = probabilityOfImprovement([x], [y], { ...quick, replicates: 200 })
+        expect(p.estimate + probabilityOfImprovement([y], [x], quick).estimate).toBeCloseTo(1, 12)
+        expect(p.low).toBeLessThanOrEqual(p.estimate + 1e-12)
+        expect(p.high).toBeGreaterThanOrEqual(p.estimate - 1e-12)
+      }),
+      { numRuns: 50 },
+    )
+  })
+  test('refuses families without runs', () => {
+    expect(() => probabilityOfImprovement([], [])).toThrow(/same families/)
+    expect(() => probabilityOfImprovement([[]], [[1]])).toThrow(/at least one run/)
+  })
+})
+
+describe('interquartileMean', () => {
+  test('drops a quarter at each end, rounded down', () => {
+    expect(interquartileMean([100, 1, 2, 3, 4, 5, 6, -100])).toBe(3.5)
+    expect(interquartileMean([1, 2, 6])).toBe(3)
+  })
+})
+
+describe('bands', () => {
+  test('few seeds show their extremes, more an interval', () => {
+    expect([1, 5, 6, 8].map(bandKind)).toEqual(['min-max', 'min-max', 'interval', 'interval'])
+    expect(bandOverSeeds([0.2, null, 0.6, 0.1], 'min-max')).toEqual({
+      mean: expect.closeTo(0.3, 12),
+      low: 0.1,
+      high: 0.6,
+    })
+    expect(bandOverSeeds([null, null], 'min-max')).toBeNull()
+  })
+  test('the interval lies within the extremes and holds the mean', () => {
+    const values = fc.array(fc.integer({ min: 0, max: 16 }), { minLength: 6, maxLength: 10 })
+    fc.assert(
+      fc.property(values, (v) => {
+        const inner = bandOverSeeds(v, 'interval', quick)!
+        const outer = bandOverSeeds(v, 'min-max')!
+        expect(inner.mean).toBe(outer.mean)
+        expect(inner.low).toBeGreaterThanOrEqual(outer.low)
+        expect(inner.high).toBeLessThanOrEqual(outer.high)
+        expect(inner.low).toBeLessThanOrEqual(inner.mean + 1e-12)
+        expect(inner.high).toBeGreaterThanOrEqual(inner.mean - 1e-12)
+      }),
+      { numRuns: 50 },
+    )
+  })
+})
+
+describe('meanArea', () => {
+  test('trapezoids by hand: (0, 0), (2, 1), (3, 1): (1 + 1) / 3', () => {
+    expect(meanArea([0, 2, 3], [0, 1, 1])).toBeCloseTo(2 / 3, 12)
+    expect(meanArea([7], [0.4])).toBe(0.4)
+  })
+  test('a constant is its own mean height; linear in y', () => {
+    const points = fc.uniqueArray(fc.integer({ min: 0, max: 99 }), { minLength: 1, maxLength: 9 })
+    fc.assert(
+      fc.property(points, fc.integer({ min: -5, max: 5 }), (p, c) => {
+        const x = p.toSorted((a, b) => a - b)
+        expect(
+          meanArea(
+            x,
+            x.map(() => c),
+          ),
+        ).toBeCloseTo(c, 9)
+        const y = x.map((v) => Math.sin(v))
+        expect(
+          meanArea(
+            x,
+            y.map((v) => 2 * v + c),
+          ),
+        ).toBeCloseTo(2 * meanArea(x, y) + c, 9)
+      }),
+    )
+  })
+  test('refuses points out of order', () => {
+    expect(() => meanArea([1, 1], [0, 0])).toThrow(/must ascend/)
+    expect(() => meanArea([], [])).toThrow(/at least one/)
+  })
+})
+
+describe('trailingMean', () => {
+  test('leaves gaps out', () => {
+    expect(trailingMean([1, null, 3, null, null], 2)).toEqual([1, 1, 3, 3, null])
+    expect(trailingMean([1, 2, 6], 1)).toEqual([1, 2, 6])
+  })
+})
