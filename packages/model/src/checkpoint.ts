@@ -1,8 +1,7 @@
 /**
  * A model's checkpoint folder <-> its flat parameter region. Not here: the file format (safetensors.ts), the list of tensors (parameters.ts).
  */
-import { mkdir, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, mkdir, rename, writeFile } from '#files'
 import type { ModelConfig } from './config.ts'
 import { planParameters } from './parameters.ts'
 import { loadTensor, loadTensorIndex, saveTensors } from './safetensors.ts'

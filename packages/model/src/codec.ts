@@ -2,10 +2,10 @@
  * Text <-> tokens of a checkpoint folder: tokenizer.json, the chat template, and how many tokens an image takes. Fits the agent's ChatCodec port.
  * Not here: building or parsing turns; model turns are never rendered again.
  */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+
 import { Template } from '@huggingface/jinja'
 import { Tokenizer } from '@huggingface/tokenizers'
+import { join, readFile } from '#files'
 import { loadJson, type ModelConfig } from './config.ts'
 import { imageGrid, loadProcessorConfig, type ProcessorConfig, type RawImage } from './processor.ts'
 

@@ -3,8 +3,7 @@
  *
  * Accepts `rope_theta` + `rope_scaling` (transformers 4) and `rope_parameters` (transformers 5).
  */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, readFile } from '#files'
 
 export interface TextConfig {
   readonly vocabSize: number

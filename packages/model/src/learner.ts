@@ -2,7 +2,7 @@
  * The algorithm-blind learner: forward (log-probabilities, entropies), backward (given dLoss/dlogp), step (AdamW), save, load. It knows no
  * group, advantage or reward. Losses are token sums; all normalisation is in the weights the caller gives.
  */
-import { join } from 'node:path'
+
 import {
   buildBackward,
   type Executor,
@@ -14,6 +14,7 @@ import {
   planGraph,
   type Tensor,
 } from '@axpo/kernels'
+import { join } from '#files'
 import { loadParameters, saveParameters } from './checkpoint.ts'
 import type { ModelConfig } from './config.ts'
 import { type MicroBatch, type PackCapacities, planMicroBatches, type TrainSequence } from './pack.ts'

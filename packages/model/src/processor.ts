@@ -4,7 +4,7 @@
  *
  * Legend: gh, gw patches of the grid; patch row columns are (channel, temporal, y, x).
  */
-import { join } from 'node:path'
+import { join } from '#files'
 import { loadJson } from './config.ts'
 
 /** 8-bit RGB, row-major, 3 bytes a pixel. */

@@ -4,8 +4,7 @@
  *
  * File = u64 little-endian header length, JSON header, data. Offsets relative to the end of the header.
  */
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, open, readFile, rename, rm, stat } from '#files'
 
 export type StoredDtype = 'F32' | 'BF16' | 'F16'
 
@@ -63,18 +62,18 @@ async function readHeader(path: string): Promise<Map<string, TensorEntry>> {
   })
   try {
     const fileBytes = (await file.stat()).size
-    const lengthBytes = Buffer.alloc(8)
+    const lengthBytes = new Uint8Array(8)
     await file.read(lengthBytes, 0, 8, 0)
-    const headerBytes = Number(lengthBytes.readBigUInt64LE())
+    const headerBytes = Number(new DataView(lengthBytes.buffer).getBigUint64(0, true))
     if (fileBytes < 8 || headerBytes > fileBytes - 8)
       throw new Error(
         `safetensors: ${path} is truncated: header of ${headerBytes} bytes, got a file of ${fileBytes} bytes. Copy the file again.`,
       )
-    const header = Buffer.alloc(headerBytes)
+    const header = new Uint8Array(headerBytes)
     await file.read(header, 0, headerBytes, 8)
     let json: Record<string, unknown>
     try {
-      json = JSON.parse(header.toString('utf8')) as Record<string, unknown>
+      json = JSON.parse(new TextDecoder().decode(header)) as Record<string, unknown>
     } catch {
       throw new Error(
         `safetensors: the header of ${path} must be JSON. The file is damaged or of another format; copy it again.`,
@@ -200,16 +199,16 @@ export async function saveTensors(
     header[name] = { dtype, shape, data_offsets: [offset, end] }
     offset = end
   }
-  const text = Buffer.from(JSON.stringify(header))
-  const padded = Buffer.alloc(Math.ceil(text.length / 8) * 8, 0x20)
-  text.copy(padded)
-  const length = Buffer.alloc(8)
-  length.writeBigUInt64LE(BigInt(padded.length))
+  const text = new TextEncoder().encode(JSON.stringify(header))
+  const headerBytes = Math.ceil(text.length / 8) * 8
+  const head = new Uint8Array(8 + headerBytes).fill(0x20)
+  new DataView(head.buffer).setBigUint64(0, BigInt(headerBytes), true)
+  head.set(text, 8)
   const temporary = `${path}.tmp`
   try {
     const file = await open(temporary, 'w')
     try {
-      await file.writeFile(Buffer.concat([length, padded]))
+      await file.writeFile(head)
       for (const { data } of tensors) {
         const stored = dtype === 'F32' ? data : encodeBf16(data)
         await file.writeFile(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength))
