@@ -1,5 +1,6 @@
 /** What a step reports about its rollouts (axpo-method section 9 of the project's notes; arXiv 2605.28774 sections 3 and 5). Pure: counts and means, no clocks. */
-import { firstAct, groupByQuestion, type Rollout } from './rollout.ts'
+import { triggeredSources } from './forks.ts'
+import { firstAct, groupByQuestion, type Rollout, type RolloutSegment } from './rollout.ts'
 import type { ResamplePlan } from './selection.ts'
 import type { LossPlan } from './weights.ts'
 
@@ -36,11 +37,11 @@ function cumulative(counts: readonly number[]): number[] {
 }
 
 /** Share of the groups' subgroups (rollouts that pass `keep`) that are not empty and all wrong. */
-function allWrongRate(rollouts: readonly Rollout[], keep: (r: Rollout) => boolean): number | null {
+function allWrongRate(rollouts: readonly Rollout[], threshold: number, keep: (r: Rollout) => boolean): number | null {
   const subgroups = [...groupByQuestion(rollouts).values()]
     .map((g) => g.map((i) => rollouts[i]!).filter(keep))
     .filter((g) => g.length > 0)
-  return mean(subgroups.map((g) => (g.every((r) => r.reward === 0) ? 1 : 0)))
+  return mean(subgroups.map((g) => (g.every((r) => r.reward < threshold) ? 1 : 0)))
 }
 
 function spanEntropy(rollouts: readonly Rollout[], kind: string): number | null {
@@ -50,12 +51,16 @@ function spanEntropy(rollouts: readonly Rollout[], kind: string): number | null 
   return mean(values)
 }
 
+/** The first call that a continuation made after its fork. */
+function ownAct(c: Rollout): RolloutSegment | undefined {
+  const forkToken = c.parent?.forkToken ?? 0
+  return c.segments.find((s) => s.kind === 'act' && s.end > forkToken)
+}
+
 /** Distinct tool calls (canonical JSON, name and arguments) among the continuations of one prefix. */
 export function distinctCalls(continuations: readonly Rollout[]): number {
   return new Set(
-    continuations.map((c) =>
-      JSON.stringify([firstAct(c)?.call?.name ?? null, firstAct(c)?.call?.argumentsJson ?? null]),
-    ),
+    continuations.map((c) => JSON.stringify([ownAct(c)?.call?.name ?? null, ownAct(c)?.call?.argumentsJson ?? null])),
   ).size
 }
 
@@ -84,30 +89,36 @@ export interface DiagnosticsInput {
   /** In plan order. */
   readonly continuations: readonly Rollout[]
   readonly lossPlan: LossPlan
+  /** Rollouts sampled but not learnt from; they count in every rate of the policy. Default none. */
+  readonly dropped?: readonly Rollout[]
+  /** As the recipe's. Default 1. */
+  readonly rewardThreshold?: number
 }
 
-export function diagnose({ rollouts, plan, continuations, lossPlan }: DiagnosticsInput): Diagnostics {
+export function diagnose(input: DiagnosticsInput): Diagnostics {
+  const { plan, continuations, lossPlan, dropped = [], rewardThreshold = 1 } = input
+  const rollouts = [...input.rollouts, ...dropped]
   const usesTool = (r: Rollout) => firstAct(r) !== undefined
   const tool = rollouts.filter(usesTool)
   const noTool = rollouts.filter((r) => !usesTool(r))
-  const groups = [...groupByQuestion(rollouts).values()].map((g) => g.map((i) => rollouts[i]!).filter(usesTool))
+  const groups = [...groupByQuestion(rollouts).values()]
   const ends = cumulative(plan.map((p) => p.continuations))
   const distinct = plan.map((p, i) => distinctCalls(continuations.slice(ends[i]! - p.continuations, ends[i])))
   const rewards = (rs: readonly Rollout[]) => mean(rs.map((r) => r.reward))
   return {
     reward: rewards(rollouts),
     toolUseRate: mean(rollouts.map((r) => (usesTool(r) ? 1 : 0))),
-    allWrongToolRate: allWrongRate(rollouts, usesTool),
-    allWrongNoToolRate: allWrongRate(rollouts, (r) => !usesTool(r)),
+    allWrongToolRate: allWrongRate(rollouts, rewardThreshold, usesTool),
+    allWrongNoToolRate: allWrongRate(rollouts, rewardThreshold, (r) => !usesTool(r)),
     accuracyWithTool: rewards(tool),
     accuracyWithoutTool: rewards(noTool),
-    triggeredQuestions: groups.filter((g) => g.length > 0 && g.every((r) => r.reward === 0)).length,
+    triggeredQuestions: groups.filter((g) => triggeredSources(rollouts, g, rewardThreshold).length > 0).length,
     selectedPrefixes: plan.length,
     extraRollouts: continuations.length,
     recoveryRate: mean([...lossPlan.recovered]),
     distinctCallsPerPrefix: mean(distinct),
     meanAdvantageOnCalls: mean([
-      ...advantageOnCalls(rollouts, lossPlan.rollouts),
+      ...advantageOnCalls(input.rollouts, lossPlan.rollouts),
       ...advantageOnCalls(continuations, lossPlan.continuations),
     ]),
     entropyThinkNats: spanEntropy(rollouts, 'think'),

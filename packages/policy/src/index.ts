@@ -1,13 +1,16 @@
 export { type Diagnostics, type DiagnosticsInput, diagnose, distinctCalls } from './diagnostics.ts'
+export { triggeredSources, uncertainty } from './forks.ts'
 export { type SequenceLoss, sequenceLoss } from './loss.ts'
-export { checkRecipe, findRecipe, type Recipe, type RecipeName, recipes } from './recipe.ts'
-export { firstAct, groupByQuestion, prefixTokenCount, type Rollout, type RolloutSegment } from './rollout.ts'
+export { checkRecipe, parseRecipe, type Recipe, recipeDefaults, settingsOf } from './recipe.ts'
+export { findRecipe, type RecipeName, recipes } from './recipes.ts'
 export {
-  prefixBudget,
-  type ResamplePlan,
-  selectPrefixes,
-  spendBreadthFirst,
-  triggeredSources,
-  uncertainty,
-} from './selection.ts'
+  firstAct,
+  groupByQuestion,
+  prefixTokenCount,
+  promptTokenCount,
+  type Rollout,
+  type RolloutSegment,
+} from './rollout.ts'
+export { planSampling, type SampledStep, type SampleJob, type StepKey, settleSampling } from './sampling.ts'
+export { allotContinuations, prefixBudget, type ResamplePlan, selectPrefixes, spendBreadthFirst } from './selection.ts'
 export { type LossInput, type LossPlan, planLoss, type SequenceWeights, shapedReward } from './weights.ts'

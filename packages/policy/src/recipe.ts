@@ -1,37 +1,63 @@
-/** A recipe is a flat set of settings; GRPO and AXPO differ only here. Equation and section numbers: arXiv 2605.28774. */
+/**
+ * A recipe is a flat set of settings, the same for every method: what differs between them is data. Not here: the named recipes (recipes.ts).
+ * Equation and section numbers: arXiv 2605.28774. Each field gives its unit, default and reason; a test freezes the list.
+ */
 
 export interface Recipe {
+  /** Identity, in run folders and tables. No default. */
   readonly name: string
-  /** N, rollouts a question. The paper: 8. */
+  /** N, rollouts a question; count. Default 8: the paper. */
   readonly rollouts: number
-  /** K, continuations a selected prefix. The paper: 4. */
+  /** K, continuations a selected prefix; count. Default 4: the paper. */
   readonly continuations: number
-  /** rho_b, extra rollouts as a fraction of the batch's; 0 is GRPO. The paper: 0.25. */
+  /** rho_b, continuations of a step as a fraction of its rollouts; 0 is plain GRPO. Default 0.25: the paper. */
   readonly budget: number
-  /** Which prefix first: lowest mean probability of the tool call's tokens (the paper), highest mean entropy over them, or at random. */
+  /** Which fork first: lowest mean probability of the tokens that would be sampled again, highest mean entropy, or at random. Default mean-probability: the paper. */
   readonly ranking: 'mean-probability' | 'entropy' | 'random'
-  /** Whether the prefix gets the recovery reward (Eq. 3 and 4); without it, it keeps GRPO's value. */
+  /** Whether the prefix gets the recovery reward (Eq. 3 and 4); without it, it keeps GRPO's value. Default true: the paper. */
   readonly prefixCredit: boolean
-  /** Whether continuations are normalised among themselves (Eq. 2) or joined to the question's group. */
+  /** Whether continuations are normalised among themselves (Eq. 2) or joined to the question's group. Default true: the paper. */
   readonly separateGroups: boolean
-  /** Added to the reward of tool-using rollouts; negative: a penalty. */
+  /** Added to the reward of tool-using rollouts; reward units, negative: a penalty. Default 0. */
   readonly toolBonus: number
-  /** Ratio is clipped to [1 - clipLow, 1 + clipHigh]. DAPO's asymmetric range, as in the paper. */
+  /** The ratio is clipped to [1 - clipLow, 1 + clipHigh]; fractions. Defaults 0.2 and 0.4: the paper. */
   readonly clipLow: number
   readonly clipHigh: number
-  /** beta of the KL term against the SFT model (k3 estimator). The paper: 1e-3. */
+  /** beta of the KL term against the SFT model (k3 estimator); loss a nat. Default 1e-3: the paper. */
   readonly klWeight: number
-  /** 'sequence-mean': mean over the trained tokens of each rollout, 1/N each (Eq. 6). 'token-mean': one mean over all trained tokens of the batch (DAPO). */
+  /** 'sequence-mean': mean over the trained tokens of each rollout, 1/N each (Eq. 6, the default). 'token-mean': one mean over all trained tokens of the batch (DAPO). */
   readonly aggregation: 'sequence-mean' | 'token-mean'
-  /** Delta degrees of freedom and epsilon of the group's standard deviation; verl's, which the paper built on. */
+  /** Delta degrees of freedom of the group's standard deviation; count. Default 1: verl, which the paper built on. */
   readonly ddof: 0 | 1
+  /** Added to the standard deviation; reward units. Default 1e-6: verl. */
   readonly epsilon: number
-  /** 'group' divides by the standard deviation, 'none' only centres. */
+  /** 'group' divides by the standard deviation, 'none' only centres (Dr. GRPO). Default group. */
   readonly scale: 'group' | 'none'
+  /**
+   * Where continuations fork. Default call. A rollout is a source when it used a tool and no tool-using rollout of its question is right:
+   * - call: after the opening tag of its first tool call (the paper);
+   * - any-call: after the opening tag of its most uncertain tool call;
+   * - call-or-answer: as call; and no-tool rollouts, where all of a question's are wrong, after their thinking;
+   * - prompt: nothing of the source is kept.
+   *
+   * - observation (ARPO): any rollout, whatever its reward, after a tool's answer where entropy has risen. Branches are ordinary rollouts that
+   *   share a start: they train all of their tokens, and so does the source.
+   */
+  readonly forkAt?: 'call' | 'any-call' | 'call-or-answer' | 'prompt' | 'observation'
+  /** Spread the continuations that the budget allows over the forks there are: 2 to 2 K each instead of K. Default false: the paper. */
+  readonly adaptiveContinuations?: boolean
+  /** A rollout is right from this reward on (trigger, recovery); reward units. Default 1: rewards of 0 and 1. */
+  readonly rewardThreshold?: number
+  /** Times that questions whose rollouts all got the same reward are replaced by fresh ones (DAPO's dynamic sampling); count. Default 0. */
+  readonly refillRounds?: number
+  /** With sequence-mean: what each rollout's token sum is divided by, such as the response limit (Dr. GRPO); tokens, 0: its own trained tokens. Default 0: the paper. */
+  readonly constantLength?: number
+  /** Token surrogate: PPO's clip, CISPO's clipped weight on log-probabilities, GSPO's clip on the sequence's ratio. Default ppo: the paper. */
+  readonly surrogate?: 'ppo' | 'cispo' | 'gspo'
 }
 
-const axpo: Recipe = {
-  name: 'axpo',
+/** The settings that every run's configuration holds. */
+export const writtenDefaults: Omit<Recipe, 'name'> = {
   rollouts: 8,
   continuations: 4,
   budget: 0.25,
@@ -48,38 +74,77 @@ const axpo: Recipe = {
   scale: 'group',
 }
 
-export const recipes = {
-  axpo,
-  grpo: { ...axpo, name: 'grpo', budget: 0 },
-  'grpo-tool-bonus': { ...axpo, name: 'grpo-tool-bonus', budget: 0, toolBonus: 0.1 },
-  'grpo-tool-penalty': { ...axpo, name: 'grpo-tool-penalty', budget: 0, toolBonus: -0.1 },
-  'axpo-random': { ...axpo, name: 'axpo-random', ranking: 'random' },
-  'axpo-entropy': { ...axpo, name: 'axpo-entropy', ranking: 'entropy' },
-  'axpo-no-credit': { ...axpo, name: 'axpo-no-credit', prefixCredit: false },
-  'axpo-joint': { ...axpo, name: 'axpo-joint', separateGroups: false },
-} as const satisfies Record<string, Recipe>
+/** What a recipe does not set. The optional fields came later: a run's configuration written before them stays readable. */
+export const recipeDefaults = {
+  ...writtenDefaults,
+  forkAt: 'call',
+  adaptiveContinuations: false,
+  rewardThreshold: 1,
+  refillRounds: 0,
+  constantLength: 0,
+  surrogate: 'ppo',
+} as const satisfies Required<Omit<Recipe, 'name'>>
 
-export type RecipeName = keyof typeof recipes
-
-export function findRecipe(name: string): Recipe {
-  const recipe = (recipes as Record<string, Recipe>)[name]
-  if (!recipe) throw new Error(`recipe: unknown name "${name}". Choose one of: ${Object.keys(recipes).join(', ')}.`)
-  return recipe
+/** All settings of a recipe, defaults filled in. */
+export function settingsOf(recipe: Recipe): Required<Recipe> {
+  return { ...recipeDefaults, ...recipe }
 }
 
+type Rule = readonly [holds: (value: never) => boolean, rule: string]
+
+const oneOf = (...values: readonly (string | number)[]): Rule => [
+  (v: string | number) => values.includes(v),
+  `must be one of: ${values.join(', ')}`,
+]
+const count = (least: number): Rule => [
+  (v: number) => Number.isInteger(v) && v >= least,
+  `must be an integer >= ${least}`,
+]
+const atLeastZero: Rule = [(v: number) => Number.isFinite(v) && v >= 0, 'must be >= 0']
+const finite: Rule = [(v: number) => Number.isFinite(v), 'must be a finite number']
+const flag: Rule = [(v: unknown) => typeof v === 'boolean', 'must be true or false']
+
+const rules: Readonly<Record<keyof Recipe, Rule>> = {
+  name: [(v: unknown) => typeof v === 'string' && v !== '', 'must be a text that is not empty'],
+  rollouts: count(1),
+  continuations: count(1),
+  budget: atLeastZero,
+  ranking: oneOf('mean-probability', 'entropy', 'random'),
+  prefixCredit: flag,
+  separateGroups: flag,
+  toolBonus: finite,
+  clipLow: [(v: number) => v >= 0 && v <= 1, 'must lie in [0, 1]'],
+  clipHigh: atLeastZero,
+  klWeight: atLeastZero,
+  aggregation: oneOf('sequence-mean', 'token-mean'),
+  ddof: oneOf(0, 1),
+  epsilon: atLeastZero,
+  scale: oneOf('group', 'none'),
+  forkAt: oneOf('call', 'any-call', 'call-or-answer', 'prompt', 'observation'),
+  adaptiveContinuations: flag,
+  rewardThreshold: finite,
+  refillRounds: count(0),
+  constantLength: atLeastZero,
+  surrogate: oneOf('ppo', 'cispo', 'gspo'),
+}
+
+/** Throws on a value outside its range and on settings that contradict each other. */
 export function checkRecipe(recipe: Recipe): void {
-  const rules: [boolean, string, unknown][] = [
-    [Number.isInteger(recipe.rollouts) && recipe.rollouts >= 1, 'rollouts must be an integer >= 1', recipe.rollouts],
-    [
-      Number.isInteger(recipe.continuations) && recipe.continuations >= 1,
-      'continuations must be an integer >= 1',
-      recipe.continuations,
-    ],
-    [recipe.budget >= 0 && Number.isFinite(recipe.budget), 'budget must be >= 0', recipe.budget],
-    [recipe.clipLow >= 0 && recipe.clipLow < 1, 'clipLow must lie in [0, 1)', recipe.clipLow],
-    [recipe.clipHigh >= 0, 'clipHigh must be >= 0', recipe.clipHigh],
-    [recipe.klWeight >= 0, 'klWeight must be >= 0', recipe.klWeight],
-    [recipe.epsilon >= 0, 'epsilon must be >= 0', recipe.epsilon],
-  ]
-  for (const [holds, rule, got] of rules) if (!holds) throw new Error(`recipe ${recipe.name}: ${rule}, got ${got}.`)
+  for (const [field, value] of Object.entries(settingsOf(recipe))) {
+    const [holds, rule] = rules[field as keyof Recipe] ?? [() => false, 'is not a setting']
+    if (!holds(value as never)) throw new Error(`recipe ${recipe.name}: ${field} ${rule}, got ${value}.`)
+  }
+  if (recipe.toolBonus !== 0 && recipe.budget > 0)
+    throw new Error(
+      `recipe ${recipe.name}: toolBonus and budget do not combine, got ${recipe.toolBonus} and ${recipe.budget}. Set one of them to 0.`,
+    )
+}
+
+/** A recipe from JSON, such as a run's configuration. Fields that came later than the file take their defaults. */
+export function parseRecipe(value: unknown): Recipe {
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw new Error(`recipe: must be an object, got ${JSON.stringify(value)}.`)
+  const recipe = value as Recipe
+  checkRecipe(recipe)
+  return recipe
 }

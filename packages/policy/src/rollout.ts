@@ -48,3 +48,10 @@ export function groupByQuestion(rollouts: readonly Pick<Rollout, 'question'>[]):
   }
   return new Map([...groups].sort(([a], [b]) => a - b))
 }
+
+/** Index of the first sampled token: the prompt's length. */
+export function promptTokenCount(rollout: Pick<Rollout, 'trainable' | 'id'>): number {
+  const at = rollout.trainable.indexOf(1)
+  if (at < 0) throw new Error(`promptTokenCount: ${rollout.id} has no sampled token. A rollout must answer or act.`)
+  return at
+}

@@ -1,18 +1,18 @@
 /**
- * Per-token advantages and weights of a step: AXPO's two streams (Eq. 2-4) and the aggregation of Eq. 5 and 6. The loss is then a plain sum over tokens.
+ * Per-token advantages and weights of a step: AXPO's two streams (Eq. 2-4), and aggregation (Eq. 5 and 6). The loss is then a plain sum over tokens.
  * Not here: the advantage arithmetic itself (@axpo/advantage), ratios and clipping (loss.ts).
  *
  * Legend. A sequence is a rollout or a continuation; arrays are per token of its whole context.
  */
 import type { Advantage, AdvantageOptions } from '@axpo/advantage'
-import type { Recipe } from './recipe.ts'
-import { firstAct, groupByQuestion, type Rollout } from './rollout.ts'
+import { type Recipe, settingsOf } from './recipe.ts'
+import { firstAct, groupByQuestion, promptTokenCount, type Rollout } from './rollout.ts'
 import type { ResamplePlan } from './selection.ts'
 
 export interface SequenceWeights {
   /** Advantage of every trained token of this sequence. */
   readonly advantage: number
-  /** Trained tokens [start, end) filtered by `trainable`: a selected source only its prefix, a continuation only its own tokens. */
+  /** Trained tokens [start, end) filtered by `trainable`: a split source only its prefix, a continuation only its own tokens, a branch all. */
   readonly start: number
   readonly end: number
   /** Weight of each trained token in the loss sum; 0 elsewhere [T]. */
@@ -83,17 +83,15 @@ interface Streams {
   readonly rollouts: Float64Array
   readonly continuations: Float64Array
   readonly prefixes: Float64Array
-  readonly recovered: Float64Array
 }
 
-/** Ablation: continuations join their question's group; one normalisation over both. */
+/** Joint groups: continuations join their question's group; one normalisation over both. */
 function jointStreams(input: LossInput, options: AdvantageOptions, separate: Streams): Streams {
   const { rollouts, plan, continuations, recipe, advantage } = input
   const joint = {
     rollouts: separate.rollouts.slice(),
     continuations: separate.continuations.slice(),
     prefixes: separate.prefixes.slice(),
-    recovered: separate.recovered,
   }
   const planOf = plan.flatMap((p, index) => Array.from({ length: p.continuations }, () => index))
   for (const [question, group] of groupByQuestion(rollouts)) {
@@ -112,60 +110,110 @@ function jointStreams(input: LossInput, options: AdvantageOptions, separate: Str
   return joint
 }
 
-function streamsOf(input: LossInput): Streams {
+interface Recovery {
+  /** Eq. 3: 1 where a continuation of the prefix is right. */
+  readonly recovered: Float64Array
+  /** Reward in the source's place: its best continuation's where one is right, else the source's own. With rewards of 0 and 1 this is Eq. 3. */
+  readonly substitutes: Float64Array
+}
+
+function recoveryOf({ rollouts, plan, continuations, recipe }: LossInput, offsets: readonly number[]): Recovery {
+  const { rewardThreshold } = settingsOf(recipe)
+  const best = plan.map((_, p) => Math.max(...continuations.slice(offsets[p], offsets[p + 1]).map((c) => c.reward)))
+  return {
+    recovered: Float64Array.from(best, (r) => (r >= rewardThreshold ? 1 : 0)),
+    substitutes: Float64Array.from(plan, (p, i) =>
+      best[i]! >= rewardThreshold ? best[i]! : rollouts[p.source]!.reward,
+    ),
+  }
+}
+
+function streamsOf(input: LossInput, { substitutes }: Recovery, continuationOffsets: readonly number[]): Streams {
   const { rollouts, plan, continuations, recipe, advantage } = input
   const options: AdvantageOptions = { ddof: recipe.ddof, epsilon: recipe.epsilon, scale: recipe.scale }
   // rollouts reordered so that groups are contiguous, then put back
   const order = [...groupByQuestion(rollouts).values()]
   const flat = order.flat()
   const position = new Map(flat.map((i, at) => [i, at]))
-  const offsets = [0]
-  for (const group of order) offsets.push(offsets.at(-1)! + group.length)
-  const continuationOffsets = [0]
-  for (const p of plan) continuationOffsets.push(continuationOffsets.at(-1)! + p.continuations)
   const values = advantage.axpo(
     {
       rewards: flat.map((i) => shapedReward(rollouts[i]!, recipe)),
-      offsets,
+      offsets: offsetsOf(order.map((group) => group.length)),
       sources: plan.map((p) => position.get(p.source)!),
       continuationRewards: continuations.map((c) => c.reward),
       continuationOffsets,
+      substitutes,
     },
     options,
   )
   const ordinary = Float64Array.from(rollouts, (_, i) => values.rollouts[position.get(i)!]!)
   const prefixes = recipe.prefixCredit ? values.prefixes : Float64Array.from(plan, (p) => ordinary[p.source]!)
-  const streams = { rollouts: ordinary, continuations: values.continuations, prefixes, recovered: values.recovered }
+  const streams = { rollouts: ordinary, continuations: values.continuations, prefixes }
   return recipe.separateGroups ? streams : jointStreams(input, options, streams)
+}
+
+function offsetsOf(counts: readonly number[]): number[] {
+  const offsets = [0]
+  for (const count of counts) offsets.push(offsets.at(-1)! + count)
+  return offsets
+}
+
+/**
+ * Spans that are trained. A fork splits its source: the source trains the prefix, the continuations what follows. Not split: the source of a branch (forkAt
+ * observation), which stays a rollout like its branches, and one of which nothing sampled was kept (forkAt prompt).
+ */
+function spansOf(input: LossInput, streams: Streams): { rollouts: Span[]; continuations: Span[] } {
+  const { rollouts, plan, continuations } = input
+  const branches = settingsOf(input.recipe).forkAt === 'observation'
+  const split = new Map<number, number>()
+  for (const [index, p] of plan.entries())
+    if (!branches && p.prefixTokens > promptTokenCount(rollouts[p.source]!)) split.set(p.source, index)
+  return {
+    rollouts: rollouts.map((r, i): Span => {
+      const p = split.get(i)
+      return p === undefined
+        ? { advantage: streams.rollouts[i]!, start: 0, end: r.tokens.length }
+        : { advantage: streams.prefixes[p]!, start: 0, end: plan[p]!.prefixTokens }
+    }),
+    continuations: continuations.map(
+      (c, k): Span => ({
+        advantage: streams.continuations[k]!,
+        start: branches ? 0 : c.parent!.forkToken,
+        end: c.tokens.length,
+      }),
+    ),
+  }
+}
+
+/** Weight of one trained token of a sequence with so many trained tokens. */
+function tokenWeights(input: LossInput, total: number): (question: number, tokens: number) => number {
+  const { rollouts, plan, recipe } = input
+  const { forkAt, constantLength } = settingsOf(recipe)
+  const groups = groupByQuestion(rollouts)
+  const members = new Map([...groups].map(([question, group]) => [question, group.length]))
+  // branches are members of the group; continuations come on top of it (Eq. 5)
+  if (forkAt === 'observation')
+    for (const p of plan) members.set(p.question, members.get(p.question)! + p.continuations)
+  if (recipe.aggregation === 'token-mean') return () => 1 / Math.max(1, total)
+  const length = (tokens: number) => constantLength || Math.max(1, tokens)
+  return (question, tokens) => 1 / (groups.size * (members.get(question) ?? 1) * length(tokens))
 }
 
 /** Everything the loss needs that does not depend on the current weights. */
 export function planLoss(input: LossInput): LossPlan {
   checkInput(input)
-  const { rollouts, plan, continuations, recipe } = input
-  const streams = streamsOf(input)
-  const selected = new Map(plan.map((p, index) => [p.source, index]))
-  const spans = rollouts.map((r, i): Span => {
-    const p = selected.get(i)
-    return p === undefined
-      ? { advantage: streams.rollouts[i]!, start: 0, end: r.tokens.length }
-      : { advantage: streams.prefixes[p]!, start: 0, end: plan[p]!.prefixTokens }
-  })
-  const own = continuations.map(
-    (c, k): Span => ({ advantage: streams.continuations[k]!, start: c.parent!.forkToken, end: c.tokens.length }),
-  )
-  const counts = rollouts.map((r, i) => trainedTokens(r, spans[i]!))
-  const ownCounts = continuations.map((c, k) => trainedTokens(c, own[k]!))
+  const { rollouts, plan, continuations } = input
+  const continuationOffsets = offsetsOf(plan.map((p) => p.continuations))
+  const recovery = recoveryOf(input, continuationOffsets)
+  const spans = spansOf(input, streamsOf(input, recovery, continuationOffsets))
+  const counts = rollouts.map((r, i) => trainedTokens(r, spans.rollouts[i]!))
+  const ownCounts = continuations.map((c, k) => trainedTokens(c, spans.continuations[k]!))
   const total = [...counts, ...ownCounts].reduce((a, b) => a + b, 0)
-  const groups = groupByQuestion(rollouts)
-  const perSequence = (question: number, tokens: number): number =>
-    recipe.aggregation === 'token-mean'
-      ? 1 / Math.max(1, total)
-      : 1 / (groups.size * (groups.get(question)?.length ?? 1) * Math.max(1, tokens))
+  const weight = tokenWeights(input, total)
   return {
-    rollouts: rollouts.map((r, i) => weigh(r, spans[i]!, perSequence(r.question, counts[i]!))),
-    continuations: continuations.map((c, k) => weigh(c, own[k]!, perSequence(c.question, ownCounts[k]!))),
-    recovered: streams.recovered,
+    rollouts: rollouts.map((r, i) => weigh(r, spans.rollouts[i]!, weight(r.question, counts[i]!))),
+    continuations: continuations.map((c, k) => weigh(c, spans.continuations[k]!, weight(c.question, ownCounts[k]!))),
+    recovered: recovery.recovered,
     trainedTokens: total,
   }
 }
