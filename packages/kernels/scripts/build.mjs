@@ -1,8 +1,9 @@
-// Builds build/kernels-fma.wasm and build/kernels-plain.wasm from assembly/index.ts.
+// Builds build/kernels-fma.wasm and build/kernels-plain.wasm from assembly/index.ts, then build/embedded.js (embed.mjs).
 import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import asc from 'assemblyscript/asc'
+import { embed } from './embed.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 mkdirSync(join(root, 'build'), { recursive: true })
@@ -41,3 +42,5 @@ for (const [name, features] of [
     process.exit(1)
   }
 }
+
+embed()

@@ -2,6 +2,8 @@
 // Not here: pipelines, buffers, plans (the executor), or installing drivers (scripts/setup).
 // Units: limits are WebGPU's own (bytes, counts). A device is asked for all that its adapter can do.
 
+import { loadDawn } from '#platform'
+
 /** 'software' = a driver that runs on the CPU (lavapipe, SwiftShader, WARP): right results, no speed. */
 export type AdapterKind = 'gpu' | 'software'
 
@@ -60,14 +62,16 @@ const REPAIR =
 const pinned = globalThis as typeof globalThis & { [key: symbol]: Map<string, GPU> | undefined }
 const INSTANCES = Symbol.for('axpo.webgpu.instances')
 
-async function loadInstance(dawn: readonly string[]): Promise<GPU> {
+/** Null: a browser without WebGPU. */
+async function loadInstance(dawn: readonly string[]): Promise<GPU | null> {
   if (typeof navigator !== 'undefined' && 'gpu' in navigator && navigator.gpu) return navigator.gpu
+  if (!loadDawn) return null
   pinned[INSTANCES] ??= new Map()
   const instances = pinned[INSTANCES]
   const key = dawn.join(' ')
   const known = instances.get(key)
   if (known) return known
-  const { create, globals } = await loadDawn()
+  const { create, globals } = await importDawn(loadDawn)
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true })
   }
@@ -76,9 +80,9 @@ async function loadInstance(dawn: readonly string[]): Promise<GPU> {
   return instance
 }
 
-async function loadDawn(): Promise<typeof import('webgpu')> {
+async function importDawn(load: () => Promise<typeof import('webgpu')>): Promise<typeof import('webgpu')> {
   try {
-    return await import('webgpu')
+    return await load()
   } catch (cause) {
     throw new NoAdapterError(
       `openWebGpu: the npm package 'webgpu' must load on this platform, got ${messageOf(cause)}. Use --device cpu, or one of Linux x64/arm64 (glibc), macOS, Windows.`,
@@ -89,6 +93,7 @@ async function loadDawn(): Promise<typeof import('webgpu')> {
 
 async function requestAdapter(dawn: readonly string[]): Promise<GPUAdapter | null> {
   const instance = await loadInstance(dawn)
+  if (!instance) return null
   return (await instance.requestAdapter({ powerPreference: 'high-performance' })) ?? (await instance.requestAdapter())
 }
 

@@ -1,0 +1,27 @@
+// Writes build/embedded.js: the WebAssembly builds and the WGSL as one module, so that a web page needs no file beside its script.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+
+export function embed() {
+  const wasm = Object.fromEntries(
+    readdirSync(join(root, 'build'))
+      .map((name) => /^kernels-(.+)\.wasm$/.exec(name))
+      .filter((match) => match !== null)
+      .map(([name, build]) => [build, readFileSync(join(root, 'build', name)).toString('base64')]),
+  )
+  const wgsl = Object.fromEntries(
+    readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.wgsl'))
+      .sort()
+      .map((path) => [basename(path), readFileSync(join(root, 'src', path), 'utf8')]),
+  )
+  const lines = Object.entries({ wasm, wgsl }).map(
+    ([name, value]) => `export const ${name} = ${JSON.stringify(value)}\n`,
+  )
+  writeFileSync(join(root, 'build', 'embedded.js'), lines.join(''))
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) embed()

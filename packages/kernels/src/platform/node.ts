@@ -1,0 +1,40 @@
+/** Node: files beside the sources, worker_threads, Dawn from the npm package. */
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import type { Platform } from './platform.ts'
+
+export const { loadWasm, loadWgsl, threadsRefused, startThread, loadDawn }: Platform = {
+  async loadWasm(build) {
+    const file = new URL(`../../build/kernels-${build}.wasm`, import.meta.url)
+    const bytes = await readFile(file).catch(() => undefined)
+    if (!bytes) throw new Error(`cpu: ${fileURLToPath(file)} is not built. Run npm run build.`)
+    return bytes
+  },
+
+  loadWgsl: (file) => readFile(file, 'utf8'),
+
+  threadsRefused: () => null,
+
+  startThread(start) {
+    const worker = new Worker(new URL('../cpu/worker.ts', import.meta.url), { workerData: start })
+    const ready = new Promise<void>((resolve, reject) => {
+      worker.once('error', reject)
+      worker.once('message', () => {
+        // a process may end while its threads wait for work
+        worker.unref()
+        resolve()
+      })
+    })
+    return {
+      ready,
+      onStop(listener) {
+        worker.on('error', (cause) => listener(cause.message, cause))
+        worker.on('exit', (code) => listener(`it ended with code ${code}`))
+      },
+      terminate: () => worker.terminate(),
+    }
+  },
+
+  loadDawn: () => import('webgpu'),
+}
