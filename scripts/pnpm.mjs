@@ -1,9 +1,9 @@
 #!/usr/bin/env node
+// `npm run pnpm -- <arguments>`: the pinned pnpm under the provided Node, as `npm run pnpm -- add zod --filter @axpo/train`.
+// @ts-check
 import { createContext } from './setup/context.mjs'
 import { launch } from './setup/launch.mjs'
 import { ensureNode, ensurePnpm, toolEnv } from './setup/toolchain.mjs'
-// `npm run pnpm -- <arguments>`: the pinned pnpm under the provided Node, as `npm run pnpm -- add zod --filter @axpo/train`.
-// @ts-check
 import { runMain } from './setup.mjs'
 
 await runMain(async () => {
