@@ -76,7 +76,9 @@ def prepare(code):
     global _next
     try:
         tree = _ast.parse(code, '<exec>')
-        contained = all(_contained(node) for node in _ast.walk(tree))
+        nodes = list(_ast.walk(tree))
+        # the clean-up of a generator that nobody finished would run when it is collected, which may be in a later call
+        contained = not {_ast.Yield, _ast.Try}.issubset(map(type, nodes)) and all(map(_contained, nodes))
         _next = (tree, None, contained)
     except BaseException as error:
         _next = (None, error.with_traceback(None), True)

@@ -19,13 +19,15 @@ interface Job {
   readonly resolve: (result: PoolResult) => void
 }
 
+const gone = 'the tool has been disposed of'
+
 export class PythonPool {
   private readonly options: PoolOptions
   private readonly queue: Job[] = []
   private readonly idle: Interpreter[] = []
+  private readonly busy = new Set<Interpreter>()
   /** Started, or starting. */
   private readonly starts = new Set<Promise<void>>()
-  private busyCount = 0
   private disposed = false
   /** Idle interpreters keep nobody from ending; open calls do. */
   private keepAlive: NodeJS.Timeout | null = null
@@ -36,7 +38,7 @@ export class PythonPool {
   }
 
   async run(code: string): Promise<PoolResult> {
-    if (this.disposed) return { kind: 'broken', message: 'the tool has been disposed of' }
+    if (this.disposed) return { kind: 'broken', message: gone }
     return this.open(
       () =>
         new Promise((resolve) => {
@@ -49,14 +51,15 @@ export class PythonPool {
 
   /** Resolves when every interpreter stands; throws when one cannot be started. */
   async warm(): Promise<void> {
+    if (this.disposed) throw new Error('python: the tool has been disposed of. Create another one.')
     this.fill()
     await this.open(() => Promise.all(this.starts))
   }
 
   dispose(): void {
     this.disposed = true
-    for (const interpreter of this.idle.splice(0)) interpreter.kill()
-    this.failAll('the tool has been disposed of')
+    for (const interpreter of [...this.idle.splice(0), ...this.busy]) interpreter.kill()
+    this.failAll(gone)
   }
 
   private async open<T>(work: () => Promise<T>): Promise<T> {
@@ -70,7 +73,7 @@ export class PythonPool {
 
   private fill(): void {
     if (this.disposed) return
-    for (let n = this.idle.length + this.busyCount + this.starts.size; n < this.options.interpreters; n++) this.start()
+    for (let n = this.idle.length + this.busy.size + this.starts.size; n < this.options.interpreters; n++) this.start()
   }
 
   private start(): void {
@@ -82,7 +85,7 @@ export class PythonPool {
     start
       .catch((error: unknown) => {
         // what cannot start now fails the calls that wait for it; the next call tries again
-        if (this.idle.length + this.busyCount === 0)
+        if (this.idle.length + this.busy.size === 0)
           this.failAll(error instanceof Error ? error.message : String(error))
       })
       .finally(() => {
@@ -100,10 +103,10 @@ export class PythonPool {
   }
 
   private async execute(interpreter: Interpreter, job: Job): Promise<void> {
-    this.busyCount++
+    this.busy.add(interpreter)
     const end = await interpreter.call(job.code)
-    this.busyCount--
-    job.resolve(end)
+    this.busy.delete(interpreter)
+    job.resolve(this.disposed ? { kind: 'broken', message: gone } : end)
     const reusable = end.kind === 'reply' && end.reusable
     if (reusable && !this.disposed) this.idle.push(interpreter)
     else interpreter.kill()

@@ -42,9 +42,29 @@ export interface PythonReply {
   readonly memoryBytes: number
 }
 
-/** What is used of Pyodide beyond its typed interface. */
+interface MemoryFile {
+  readonly contents: { readonly length: number }
+  readonly usedBytes: number
+}
+
+/** What is used of Pyodide beyond its typed interface: Emscripten's files in memory. */
 interface MemoryFileSystem {
-  expandFileStorage(node: { contents: { length: number } }, capacity: number): void
+  expandFileStorage(node: MemoryFile, capacity: number): void
+  resizeFileStorage(node: MemoryFile, size: number): void
+  readonly ops_table: {
+    readonly file: {
+      readonly stream: {
+        write(
+          stream: { readonly node: MemoryFile },
+          buffer: Uint8Array,
+          offset: number,
+          length: number,
+          position: number,
+          canOwn?: boolean,
+        ): number
+      }
+    }
+  }
 }
 
 const options = JSON.parse(process.argv[2]!) as ProcessOptions
@@ -178,17 +198,31 @@ const clock = {
 }
 python.setInterruptBuffer(clock as unknown as Uint8Array)
 
+/** Files live outside of Python's heap. What a call has claimed is never given back: only an interpreter with a single call can make files. */
 function boundFiles(limit: number): void {
   const files = (python.FS as unknown as { filesystems: { MEMFS: MemoryFileSystem } }).filesystems.MEMFS
-  const expand = files.expandFileStorage.bind(files)
   const { ErrnoError } = python.FS as unknown as { ErrnoError: new (errno: number) => Error }
   const noSpaceLeft = 51
-  let grown = 0
+  let claimed = 0
+  const claim = (node: MemoryFile, size: number) => {
+    const bytes = Math.max(0, size - node.contents.length)
+    if (claimed + bytes > limit) throw new ErrnoError(noSpaceLeft)
+    claimed += bytes
+  }
+  const { expandFileStorage, resizeFileStorage } = files
+  const { write } = files.ops_table.file.stream
   files.expandFileStorage = (node, capacity) => {
-    const before = node.contents.length
-    if (capacity > before && grown + capacity - before > limit) throw new ErrnoError(noSpaceLeft)
-    expand(node, capacity)
-    grown += Math.max(0, node.contents.length - before)
+    claim(node, capacity)
+    expandFileStorage(node, capacity)
+  }
+  files.resizeFileStorage = (node, size) => {
+    claim(node, size)
+    resizeFileStorage(node, size)
+  }
+  files.ops_table.file.stream.write = (stream, buffer, offset, length, position, canOwn) => {
+    // the first write copies its buffer without asking for storage
+    if (stream.node.usedBytes === 0 && position === 0) claim(stream.node, length)
+    return write(stream, buffer, offset, length, position, canOwn)
   }
 }
 boundFiles(options.fileBytes)

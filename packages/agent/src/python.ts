@@ -33,7 +33,7 @@ export const defaultPythonOptions: PythonOptions = {
 export interface PythonTool extends Tool {
   /** Starts the interpreters ahead of the first call: several seconds of CPU for the first one of this process, under one for each other. Throws when Pyodide cannot be started. */
   warm(): Promise<void>
-  /** Kills the interpreters; calls that wait fail. */
+  /** Kills the interpreters; calls that run or wait fail. */
   dispose(): void
 }
 
