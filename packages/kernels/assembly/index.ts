@@ -1,5 +1,6 @@
 // CPU core: dispatch of kernel chunks, and the loop of the threads over a job list. Ids are the order of `kernels` in src/ops/index.ts.
-// Control record (i32): [0] generation, [1] job pointer, [2] job count, [3] threads, [4] arrivals (never reset), [5] stop.
+// Control record (i32): [0] generation, [1] job pointer, [2] job count, [3] threads, [4] arrivals (never reset), [5] stop,
+// [6] a thread has failed, [7] index of the job begun last, [8] seconds to wait for a thread before it counts as dead (0: for ever).
 import { divideUp, word } from "./math";
 import { accumulate, add } from "../src/ops/add/add.as";
 import { adamw, normFinish, squareSum } from "../src/ops/adamw/adamw.as";
@@ -84,6 +85,7 @@ export function work(control: usize, scratch: usize, arrivalsBefore: i32): i32 {
   let job = <usize>load<u32>(control, 4);
   let target = arrivalsBefore;
   for (let index = 0; index < count; index++, job += 128) {
+    store<i32>(control, index, 28);
     const total = chunks(job);
     while (true) {
       const chunk = threads == 1 ? load<i32>(job, 40) : atomic.add<i32>(job, 1, 40);
@@ -99,12 +101,18 @@ export function work(control: usize, scratch: usize, arrivalsBefore: i32): i32 {
   return target;
 }
 
+/** Traps where a thread has failed, or where none arrives for so long that one must be dead. */
 function awaitArrivals(control: usize, target: i32): void {
   for (let spin = 0; spin < 4000; spin++) if (atomic.load<i32>(control, 16) - target >= 0) return;
+  const patience = load<i32>(control, 32);
+  let before = 0, quietSeconds = 0;
   while (true) {
     const arrivals = atomic.load<i32>(control, 16);
     if (arrivals - target >= 0) return;
-    atomic.wait<i32>(control + 16, arrivals, -1);
+    quietSeconds = arrivals == before ? quietSeconds : 0;
+    if (atomic.load<i32>(control, 24) != 0 || (patience != 0 && quietSeconds > patience)) unreachable();
+    before = arrivals;
+    if (atomic.wait<i32>(control + 16, arrivals, 1000000000) == AtomicWaitResult.TIMED_OUT) quietSeconds++;
   }
 }
 

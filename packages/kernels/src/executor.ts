@@ -16,6 +16,20 @@ export interface LoadedPlan {
   free(): void
 }
 
+/** Counted since the executor was made. A replay raises runs and starts by one and nothing else: a test shows it. */
+export interface ExecutorCounters {
+  /** Buffers made, the staging of reads included (WebGPU); places taken in the memory (CPU). */
+  readonly allocations: number
+  /** Bind groups made (WebGPU); job records written (CPU). */
+  readonly bindings: number
+  /** Phases run. */
+  readonly runs: number
+  /** Command buffers submitted by runs (WebGPU); entries into WebAssembly (CPU). */
+  readonly starts: number
+  /** Waits for data to come back from the device (WebGPU); copies out of the memory (CPU). */
+  readonly readBacks: number
+}
+
 export interface Executor {
   readonly kind: 'cpu' | 'webgpu'
   describe(): string
@@ -26,5 +40,7 @@ export interface Executor {
   load(plan: Plan): LoadedPlan
   /** Bytes held: regions and arenas. */
   byteLength(): number
+  counters(): ExecutorCounters
+  /** Frees regions and plans: byteLength() is 0 after it, and every other call throws. */
   close(): Promise<void>
 }

@@ -338,6 +338,8 @@ export function createReferenceExecutor(): ReferenceExecutor {
     writeRegion: (name, offset, data) => region(name).set(data, offset),
     readRegion: async (name, offset, length) => Float32Array.from(region(name).subarray(offset, offset + length)),
     load: (plan) => loadPlan(plan, region),
+    // it has no device: nothing to count
+    counters: () => ({ allocations: regions.size, bindings: 0, runs: 0, starts: 0, readBacks: 0 }),
     byteLength: () => [...regions.values()].reduce((total, array) => total + array.byteLength, 0),
     close: async () => {},
   }

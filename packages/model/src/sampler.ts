@@ -416,8 +416,11 @@ export class NanoSampler {
 
   private async collect(step: Step): Promise<void> {
     const count = step.ready.length
-    const ids = await this.stepPlan.read(this.step.ids, count)
-    const out = await this.stepPlan.read(this.step.out, count)
+    // asked for in one turn: one wait for the device
+    const [ids, out] = await Promise.all([
+      this.stepPlan.read(this.step.ids, count),
+      this.stepPlan.read(this.step.out, count),
+    ])
     this.statistics.sampledTokens += count
     step.ready.forEach(({ sequence }, i) => {
       const token = ids[i]!

@@ -46,12 +46,12 @@ describe.skipIf(none)('nano on WebGPU', async () => {
     { tokens: Int32Array.of(20, 21, 22), images: [] },
   ]
 
-  async function rollouts() {
+  async function rollouts(model = gpu) {
     const results = await Promise.all(
       [0, 0, 1, 2].map(async (which, n) => {
         const prompt = prompts[which]!
         const key = { seed: 1, step: 0, question: which, sample: n }
-        const result = await gpu.sampler.sample({ ...prompt, maxTokens: 4, stopTokens: [], temperature: 1, key })
+        const result = await model.sampler.sample({ ...prompt, maxTokens: 4, stopTokens: [], temperature: 1, key })
         return { prompt, result }
       }),
     )
@@ -96,4 +96,31 @@ describe.skipIf(none)('nano on WebGPU', async () => {
     expect(norm(difference(a, b)) / norm(difference(b, started))).toBeLessThan(0.02)
     expect(difference(a, b).every((x) => Math.abs(x) < 6 * LEARNING_RATE)).toBe(true)
   })
+
+  it.each([gpu, cpu].map((model, i) => ({ model, executor: executors[i]! })))(
+    'on $executor.kind a later rollout and learner step only replay: nothing allocated or bound, reads between runs only',
+    async ({ model, executor }) => {
+      const { learner, sampler } = model
+      const { sequences } = await rollouts(model)
+      const gradients = sequences.map(({ tokens }) => new Float32Array(tokens.length).fill(0.1))
+      const step = async () => {
+        await learner.backward(learner.pack(sequences), gradients)
+        await learner.step(0)
+      }
+      const counted = async (work: () => Promise<unknown>) => {
+        const [before, steps] = [executor.counters(), sampler.statistics.steps]
+        await work()
+        const after = executor.counters()
+        expect(after.allocations).toBe(before.allocations)
+        expect(after.bindings).toBe(before.bindings)
+        expect(after.starts - before.starts).toBe(after.runs - before.runs)
+        return { steps: sampler.statistics.steps - steps, reads: after.readBacks - before.readBacks }
+      }
+      await step()
+      const [sampled, learned] = [await counted(() => rollouts(model)), await counted(step)]
+      // ids and scores of a step, scores and norm of a step: one wait each where reads share it
+      expect(sampled.reads).toBeLessThanOrEqual(sampled.steps * (executor.kind === 'webgpu' ? 1 : 2))
+      expect(learned.reads).toBe(2)
+    },
+  )
 })

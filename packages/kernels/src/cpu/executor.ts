@@ -1,20 +1,34 @@
 /**
- * Runs plans by WebAssembly SIMD on the CPU: one memory holds control words, scratch, job lists, regions and arenas.
- * With more than one thread, persistent workers share that memory and the calling thread takes part. run() is synchronous.
+ * Runs plans by WebAssembly SIMD on the CPU: one memory holds control words, scratch, job records, regions and arenas (memory.ts).
+ * With more than one thread, persistent workers share that memory and the calling thread takes part. A run is synchronous and enters
+ * WebAssembly once. Not here: plans (loaded-plan.ts), the loop over jobs (assembly/index.ts).
+ *
+ * A thread that fails or dies breaks the executor: the run throws, and so does every later call but close().
  */
 import { readFile } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
-import type { Executor, Live, LoadedPlan } from '../executor.ts'
-import type { Tensor } from '../graph.ts'
+import type { Executor, ExecutorCounters, LoadedPlan } from '../executor.ts'
 import { kernels } from '../ops/index.ts'
-import { type Placement, type Plan, wordValue } from '../plan.ts'
+import type { Placement, Plan } from '../plan.ts'
+import { CpuPlan, JOB_BYTES } from './loaded-plan.ts'
+import { CpuMemory, PAGE } from './memory.ts'
 
-const PAGE = 65536
-const JOB_BYTES = 128
 const SCRATCH_BYTES = 262144
 const CONTROL = PAGE
 const FIRST_SCRATCH = PAGE * 2
-const kernelIds = new Map(kernels.map((kernel, id) => [kernel, id]))
+/** A thread that has not arrived for so long is dead: chunks take milliseconds. */
+const PATIENCE_SECONDS = 60
+
+/** Words of the control record, as in assembly/index.ts. */
+const GENERATION = 0
+const JOBS = 1
+const COUNT = 2
+const THREADS = 3
+const ARRIVALS = 4
+const STOP = 5
+const FAILED = 6
+const JOB = 7
+const PATIENCE = 8
 
 interface Exports {
   work(control: number, scratch: number, arrivalsBefore: number): number
@@ -29,44 +43,8 @@ export interface CpuOptions {
 }
 
 /** A body of one function that uses f32x4.relaxed_madd. */
-const RELAXED_PROBE = Uint8Array.of(
-  0,
-  97,
-  115,
-  109,
-  1,
-  0,
-  0,
-  0,
-  1,
-  8,
-  1,
-  96,
-  3,
-  123,
-  123,
-  123,
-  1,
-  123,
-  3,
-  2,
-  1,
-  0,
-  10,
-  13,
-  1,
-  11,
-  0,
-  32,
-  0,
-  32,
-  1,
-  32,
-  2,
-  253,
-  133,
-  2,
-  11,
+const RELAXED_PROBE = Uint8Array.from(
+  Buffer.from('0061736d0100000001080160037b7b7b017b030201000a0d010b00200020012002fd85020b', 'hex'),
 )
 
 export async function createCpuExecutor(options: CpuOptions = {}): Promise<CpuExecutor> {
@@ -77,9 +55,7 @@ export async function createCpuExecutor(options: CpuOptions = {}): Promise<CpuEx
   const file = new URL(`../../build/kernels-${build}.wasm`, import.meta.url)
   const bytes = await readFile(file).catch(() => undefined)
   if (!bytes) throw new Error(`cpu: ${file.pathname} is not built. Run npm run build.`)
-  const module = await WebAssembly.compile(bytes)
-  const memory = new WebAssembly.Memory({ initial: 16, maximum: 65536, shared: true })
-  const executor = new CpuExecutor(module, memory, threads, build)
+  const executor = new CpuExecutor(await WebAssembly.compile(bytes), threads, build)
   await executor.start()
   return executor
 }
@@ -87,33 +63,35 @@ export async function createCpuExecutor(options: CpuOptions = {}): Promise<CpuEx
 export class CpuExecutor implements Executor {
   readonly kind = 'cpu' as const
   readonly exports: Exports
-  private readonly regions = new Map<string, { byteOffset: number; elements: number }>()
-  private readonly holes: { byteOffset: number; byteLength: number }[] = []
-  private readonly workers: Worker[] = []
-  private top: number
-  private arrivals = 0
-  private held = 0
-  private readonly module: WebAssembly.Module
-  private readonly memory: WebAssembly.Memory
   readonly threads: number
   readonly build: string
+  private readonly module: WebAssembly.Module
+  private readonly memory: CpuMemory
+  private readonly control: Int32Array<SharedArrayBuffer>
+  private readonly regions = new Map<string, { byteOffset: number; elements: number }>()
+  private readonly plans = new Set<LoadedPlan>()
+  private readonly workers: Worker[] = []
+  private readonly counts = { bindings: 0, runs: 0, starts: 0, readBacks: 0 }
+  private arrivals = 0
+  private failure: Error | null = null
+  private closed = false
 
-  constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, threads: number, build: string) {
+  constructor(module: WebAssembly.Module, threads: number, build: string) {
     this.module = module
-    this.memory = memory
     this.threads = threads
     this.build = build
-    this.top = FIRST_SCRATCH + threads * SCRATCH_BYTES
-    this.reserve(this.top)
+    this.memory = new CpuMemory(FIRST_SCRATCH + threads * SCRATCH_BYTES)
     this.exports = new WebAssembly.Instance(module, {
       env: {
-        memory,
+        memory: this.memory.memory,
         abort: () => {
           throw new Error('kernels: abort in wasm.')
         },
       },
     }).exports as unknown as Exports
-    this.ints(CONTROL, 8)[3] = threads
+    this.control = this.memory.ints(CONTROL, 16)
+    this.control[THREADS] = threads
+    this.control[PATIENCE] = PATIENCE_SECONDS
   }
 
   /** Starts the worker threads; each has joined when this resolves. */
@@ -122,12 +100,16 @@ export class CpuExecutor implements Executor {
     for (let thread = 1; thread < this.threads; thread++) {
       const workerData = {
         module: this.module,
-        memory: this.memory,
+        memory: this.memory.memory,
         control: CONTROL,
         scratch: FIRST_SCRATCH + thread * SCRATCH_BYTES,
       }
       const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData })
       ready.push(new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)))
+      worker.on('error', (cause) => this.fail(stopped(thread, cause.message, cause)))
+      worker.on('exit', (code) => {
+        if (!this.closed) this.fail(stopped(thread, `it ended with code ${code}`))
+      })
       this.workers.push(worker)
     }
     await Promise.all(ready)
@@ -139,36 +121,57 @@ export class CpuExecutor implements Executor {
   }
 
   byteLength(): number {
-    return this.held
+    return this.memory.byteLength()
+  }
+
+  counters(): ExecutorCounters {
+    return { allocations: this.memory.allocations, ...this.counts }
   }
 
   allocate(region: string, elements: number): void {
+    this.check()
     if (this.regions.has(region)) throw new Error(`allocate: region ${region} exists already.`)
-    const byteOffset = this.take(elements * 4)
+    const byteOffset = this.memory.take(`region ${region}`, elements * 4)
     this.ints(byteOffset, elements).fill(0)
     this.regions.set(region, { byteOffset, elements })
   }
 
   writeRegion(region: string, offset: number, data: Float32Array | Int32Array): void {
+    this.check()
     this.copyIn(this.region(region, offset + data.length) + offset * 4, data)
   }
 
   async readRegion(region: string, offset: number, length: number): Promise<Float32Array> {
-    return this.floats(this.region(region, offset + length) + offset * 4, length).slice()
+    this.check()
+    return this.copyOutFloats(this.region(region, offset + length) + offset * 4, length)
   }
 
   load(plan: Plan): LoadedPlan {
+    this.check()
     for (const [name, elements] of Object.entries(plan.regions)) this.region(name, elements)
-    return new CpuPlan(this, plan)
+    const loaded = new CpuPlan(this, plan)
+    this.counts.bindings += plan.steps.length
+    this.plans.add(loaded)
+    return loaded
   }
 
   async close(): Promise<void> {
-    const control = this.ints(CONTROL, 8)
-    Atomics.store(control, 5, 1)
-    Atomics.add(control, 0, 1)
-    Atomics.notify(control, 0)
+    if (this.closed) return
+    for (const plan of [...this.plans]) plan.free()
+    for (const { byteOffset, elements } of this.regions.values()) this.memory.release(byteOffset, elements * 4)
+    this.regions.clear()
+    this.closed = true
+    Atomics.store(this.control, STOP, 1)
+    Atomics.add(this.control, GENERATION, 1)
+    Atomics.notify(this.control, GENERATION)
     await Promise.all(this.workers.map((worker) => worker.terminate()))
     this.workers.length = 0
+  }
+
+  /** Throws what broke the executor, or that it is closed. */
+  check(): void {
+    if (this.failure) throw this.failure
+    if (this.closed) throw new Error('cpu: this executor is closed. Create another one.')
   }
 
   /** Byte address of a placement. */
@@ -176,23 +179,37 @@ export class CpuExecutor implements Executor {
     return (placement.region === null ? arena : this.regions.get(placement.region)!.byteOffset) + placement.byteOffset
   }
 
+  run(jobs: number, count: number): void {
+    this.counts.runs++
+    this.execute(jobs, count)
+  }
+
+  /** All threads work through `count` job records. */
   execute(jobs: number, count: number): void {
-    const control = this.ints(CONTROL, 8)
-    control[1] = jobs
-    control[2] = count
+    this.counts.starts++
+    this.control[JOBS] = jobs
+    this.control[COUNT] = count
     if (this.threads > 1) {
-      Atomics.add(control, 0, 1)
-      Atomics.notify(control, 0)
+      Atomics.add(this.control, GENERATION, 1)
+      Atomics.notify(this.control, GENERATION)
     }
-    this.arrivals = this.exports.work(CONTROL, FIRST_SCRATCH, this.arrivals)
+    try {
+      this.arrivals = this.exports.work(CONTROL, FIRST_SCRATCH, this.arrivals)
+    } catch (cause) {
+      Atomics.store(this.control, FAILED, 1)
+      Atomics.notify(this.control, ARRIVALS)
+      const { name } = kernels[this.ints(jobs + this.control[JOB]! * JOB_BYTES, 1)[0]!]!
+      this.fail(broken(name, cause))
+      throw this.failure
+    }
   }
 
   ints(byteOffset: number, length: number): Int32Array<SharedArrayBuffer> {
-    return new Int32Array(this.memory.buffer as unknown as SharedArrayBuffer, byteOffset, length)
+    return this.memory.ints(byteOffset, length)
   }
 
   floats(byteOffset: number, length: number): Float32Array<SharedArrayBuffer> {
-    return new Float32Array(this.memory.buffer as unknown as SharedArrayBuffer, byteOffset, length)
+    return this.memory.floats(byteOffset, length)
   }
 
   copyIn(byteOffset: number, data: Float32Array | Int32Array): void {
@@ -200,41 +217,28 @@ export class CpuExecutor implements Executor {
     else this.ints(byteOffset, data.length).set(data)
   }
 
-  /** First fit in freed holes, else at the top of the memory. */
-  take(length: number): number {
-    const byteLength = Math.ceil(Math.max(length, 1) / 256) * 256
-    this.held += byteLength
-    const index = this.holes.findIndex((hole) => hole.byteLength >= byteLength)
-    if (index >= 0) {
-      const hole = this.holes[index]!
-      const byteOffset = hole.byteOffset
-      if (hole.byteLength === byteLength) this.holes.splice(index, 1)
-      else this.holes[index] = { byteOffset: byteOffset + byteLength, byteLength: hole.byteLength - byteLength }
-      return byteOffset
-    }
-    const byteOffset = this.top
-    this.top += byteLength
-    this.reserve(this.top)
-    return byteOffset
+  copyOutFloats(byteOffset: number, length: number): Float32Array {
+    this.counts.readBacks++
+    return new Float32Array(this.floats(byteOffset, length))
   }
 
-  release(byteOffset: number, length: number): void {
-    const byteLength = Math.ceil(Math.max(length, 1) / 256) * 256
-    this.held -= byteLength
-    this.holes.push({ byteOffset, byteLength })
-    this.holes.sort((a, b) => a.byteOffset - b.byteOffset)
-    for (let i = this.holes.length - 1; i > 0; i--) {
-      const [left, right] = [this.holes[i - 1]!, this.holes[i]!]
-      if (left.byteOffset + left.byteLength === right.byteOffset)
-        this.holes.splice(i - 1, 2, { byteOffset: left.byteOffset, byteLength: left.byteLength + right.byteLength })
-    }
+  copyOutInts(byteOffset: number, length: number): Int32Array {
+    this.counts.readBacks++
+    return new Int32Array(this.ints(byteOffset, length))
   }
 
-  private reserve(byteLength: number): void {
-    const missing = Math.ceil((byteLength - this.memory.buffer.byteLength) / PAGE)
-    if (byteLength > 65536 * PAGE)
-      throw new Error(`cpu: memory is limited to 4 GiB, this needs ${byteLength} bytes. Use a smaller model or batch.`)
-    if (missing > 0) this.memory.grow(missing)
+  take(what: string, byteLength: number): number {
+    return this.memory.take(what, byteLength)
+  }
+
+  /** Gives back the places (address, bytes) of a plan. */
+  release(plan: LoadedPlan, places: readonly (readonly [number, number])[]): void {
+    this.plans.delete(plan)
+    for (const [byteOffset, byteLength] of places) this.memory.release(byteOffset, byteLength)
+  }
+
+  private fail(error: Error): void {
+    this.failure ??= error
   }
 
   private region(name: string, elements: number): number {
@@ -246,69 +250,18 @@ export class CpuExecutor implements Executor {
   }
 }
 
-class CpuPlan implements LoadedPlan {
-  readonly plan: Plan
-  private readonly executor: CpuExecutor
-  private readonly arena: number
-  private readonly jobs: number
+const REPAIR = 'What was written is kept: go on with --resume, on one thread with --threads 1.'
 
-  constructor(executor: CpuExecutor, plan: Plan) {
-    this.executor = executor
-    this.plan = plan
-    this.arena = executor.take(plan.arenaByteLength)
-    executor.floats(this.arena, plan.arenaByteLength / 4).fill(Number.NaN)
-    this.jobs = executor.take(plan.steps.length * JOB_BYTES)
-    const words = executor.ints(this.jobs, plan.steps.length * 32)
-    words.fill(0)
-    for (const [index, step] of plan.steps.entries()) {
-      const id = kernelIds.get(step.kernel)
-      if (id === undefined) throw new Error(`cpu: no kernel ${step.kernel.name} in the build.`)
-      words[index * 32] = id
-      for (const [slot, placement] of step.bindings.entries())
-        words[index * 32 + 1 + slot] = executor.address(placement, this.arena)
-    }
-  }
+function stopped(thread: number, why: string, cause?: unknown): Error {
+  return new Error(`cpu: worker thread ${thread} must live as long as its executor, got stopped: ${why}. ${REPAIR}`, {
+    cause,
+  })
+}
 
-  write(tensor: Tensor, data: Float32Array | Int32Array, elementOffset = 0): void {
-    const placement = this.plan.place(tensor)
-    if ((elementOffset + data.length) * 4 > placement.byteLength)
-      throw new Error(
-        `write: ${tensor.name} holds ${placement.byteLength / 4} elements, got ${data.length} at ${elementOffset}.`,
-      )
-    if (data instanceof Int32Array !== (tensor.dtype === 'i32'))
-      throw new Error(`write: ${tensor.name} is ${tensor.dtype}, got ${data.constructor.name}.`)
-    this.executor.copyIn(this.executor.address(placement, this.arena) + elementOffset * 4, data)
-  }
-
-  async read(tensor: Tensor, rows?: number): Promise<Float32Array | Int32Array> {
-    const placement = this.plan.place(tensor)
-    const length = rows === undefined ? placement.byteLength / 4 : rows * tensor.width
-    const byteOffset = this.executor.address(placement, this.arena)
-    return tensor.dtype === 'i32'
-      ? new Int32Array(this.executor.ints(byteOffset, length))
-      : new Float32Array(this.executor.floats(byteOffset, length))
-  }
-
-  run(phase: string, live: Live = {}): void {
-    const range = this.plan.phases[phase]
-    if (!range) throw new Error(`run: no phase ${phase}, this plan has ${Object.keys(this.plan.phases).join(', ')}.`)
-    for (const [name, capacity] of Object.entries(this.plan.capacities))
-      if ((live[name] ?? 0) > capacity)
-        throw new Error(`run: ${name} is ${live[name]}, planned for at most ${capacity}.`)
-    const first = this.jobs + range.first * JOB_BYTES
-    const ints = this.executor.ints(first, range.count * 32)
-    const floats = this.executor.floats(first, range.count * 32)
-    for (let index = 0; index < range.count; index++) {
-      const { words } = this.plan.steps[range.first + index]!
-      ints[index * 32 + 10] = 0
-      for (let slot = 0; slot < words.length; slot++)
-        (words[slot]!.float ? floats : ints)[index * 32 + 11 + slot] = wordValue(words[slot]!.word, live)
-    }
-    this.executor.execute(first, range.count)
-  }
-
-  free(): void {
-    this.executor.release(this.arena, this.plan.arenaByteLength)
-    this.executor.release(this.jobs, this.plan.steps.length * JOB_BYTES)
-  }
+function broken(kernel: string, cause: unknown): Error {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new Error(
+    `cpu: kernel ${kernel} must be finished by every thread, got a trap (${why}): an index outside its table, or a thread that died. Check the lists written for it. ${REPAIR}`,
+    { cause },
+  )
 }

@@ -16,4 +16,12 @@ const instance = new WebAssembly.Instance(module, {
   },
 })
 parentPort!.postMessage('ready')
-;(instance.exports.serve as (control: number, scratch: number) => void)(control, scratch)
+try {
+  ;(instance.exports.serve as (control: number, scratch: number) => void)(control, scratch)
+} catch (error) {
+  // the threads that wait for this one must learn that it will not come
+  const words = new Int32Array(memory.buffer, control, 8)
+  Atomics.store(words, 6, 1)
+  Atomics.notify(words, 4)
+  throw error
+}

@@ -21,6 +21,8 @@ export interface KernelSpec {
   readonly words: readonly string[]
   /** WGSL file beside the op, its entry point is `main_<name>`. URL resolved by the WebGPU executor. */
   readonly wgsl: URL
+  /** Largest integer words the WGSL is written for, by name; a plan beyond them is refused when a device loads it. */
+  readonly most: Readonly<Record<string, number>>
   /** WebGPU workgroups for given words. */
   workgroups(words: WordView): readonly [number, number, number]
 }
@@ -76,12 +78,14 @@ export function kernel(
   bindings: string,
   words: string,
   workgroups: (words: WordView) => readonly [number, number, number],
+  most: Readonly<Record<string, number>> = {},
 ): KernelSpec {
   return {
     name,
     bindings: bindings.split(' '),
     words: words.split(' '),
     wgsl: new URL(`./${name.replaceAll('_', '-')}.wgsl`, url),
+    most,
     workgroups,
   }
 }

@@ -1,7 +1,3 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
 import { buildBackward } from '../autodiff.ts'
 import { randomValues } from '../conformance.ts'
@@ -25,9 +21,8 @@ import {
 } from '../ops/index.ts'
 import { forwardCalls, planGraph } from '../plan.ts'
 import { adapterForTests } from './adapter.fixture.ts'
-import { DeviceLostError, openWebGpu } from './adapter.ts'
+import { openWebGpu } from './adapter.ts'
 import { createWebGpuExecutor } from './executor.ts'
-import { compileKernel } from './pipelines.ts'
 
 const WIDTH = 20
 const VOCABULARY = 45
@@ -292,36 +287,5 @@ describe.runIf(await adapterForTests('webgpu/executor'))('WebGPU executor', asyn
     expect(executor.byteLength()).toBeLessThan(held)
     expect(() => plan.run('forward', { T: 1 })).toThrow('this plan was freed')
     expect(() => executor.allocate('huge', 2 ** 50)).toThrow(/region huge must have at most the device's \d+ bytes/)
-  })
-
-  test('a kernel that does not compile is named with its file', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'axpo-wgsl-'))
-    try {
-      const file = join(folder, 'bad.wgsl')
-      await writeFile(file, 'fn main_bad() { let x = ; }')
-      const spec = { name: 'bad', bindings: ['+y'], words: ['n'], workgroups: () => [1, 1, 1] as const }
-      const compile = (wgsl: URL) => compileKernel(gpu.device, { ...spec, wgsl }, [])
-      await expect(compile(pathToFileURL(file))).rejects.toThrow(/kernel bad must compile, got .*bad\.wgsl/s)
-      await expect(compile(pathToFileURL(join(folder, 'none.wgsl')))).rejects.toThrow(/needs its WGSL, got no file/)
-    } finally {
-      await rm(folder, { recursive: true })
-    }
-  })
-
-  test('an invalid command is thrown by the next call, not lost', async () => {
-    const broken = await createWebGpuExecutor()
-    broken.guard('a test', () => broken.device.createBuffer({ size: 16, usage: 1 | GPUBufferUsage.STORAGE }))
-    await expect(broken.settle()).rejects.toThrow(/webgpu: a test must be valid, got/)
-    expect(() => broken.allocate('more', 1)).toThrow(/webgpu: a test must be valid, got/)
-    await broken.close()
-  })
-
-  test('a lost device: reads reject and say how to go on', async () => {
-    const lost = await createWebGpuExecutor()
-    lost.allocate('x', 64)
-    lost.device.destroy()
-    await expect(lost.readRegion('x', 0, 64)).rejects.toThrow(DeviceLostError)
-    await expect(lost.readRegion('x', 0, 64)).rejects.toThrow(/got lost .*--resume, or with --device cpu/)
-    await lost.close()
   })
 })

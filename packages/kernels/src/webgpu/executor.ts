@@ -4,7 +4,7 @@
  *
  * Errors of the device arrive late: they are kept and thrown by the next call, and the first run of each phase waits for its own.
  */
-import type { Executor, LoadedPlan } from '../executor.ts'
+import type { Executor, ExecutorCounters, LoadedPlan } from '../executor.ts'
 import type { Plan } from '../plan.ts'
 import { type AdapterDescription, DeviceLostError, lostMessage, openWebGpu, type WebGpu } from './adapter.ts'
 import { WebGpuPlan } from './loaded-plan.ts'
@@ -28,9 +28,14 @@ export async function createWebGpuExecutor(options: WebGpuOptions = {}): Promise
   // an executor keeps the errors of its device itself
   const gpu =
     options.gpu ?? (await openWebGpu({ software: options.software ?? 'allow', onLost: () => {}, onError: () => {} }))
-  const executor = new WebGpuExecutor(gpu, await compilePipelines(gpu.device), options)
-  await executor.settle()
-  return executor
+  try {
+    const executor = new WebGpuExecutor(gpu, await compilePipelines(gpu.device), options)
+    await executor.settle()
+    return executor
+  } catch (error) {
+    if (!options.gpu) gpu.close()
+    throw error
+  }
 }
 
 export class WebGpuExecutor implements Executor {
@@ -43,9 +48,14 @@ export class WebGpuExecutor implements Executor {
   private readonly ownsGpu: boolean
   private readonly regions = new Map<string, { readonly buffer: GPUBuffer; readonly elements: number }>()
   private readonly readback: Readback
+  /** Kept by the plans too. */
+  readonly counts = { allocations: 0, bindings: 0, runs: 0, starts: 0 }
+  private readonly plans = new Set<LoadedPlan>()
   private readonly unsettled: Promise<void>[] = []
   private failure: Error | null = null
-  private held = 0
+  private closed = false
+  /** All that are held, those of reads aside. */
+  private readonly buffers = new Set<GPUBuffer>()
 
   constructor(gpu: WebGpu, pipelines: Pipelines, options: WebGpuOptions) {
     this.gpu = gpu
@@ -64,10 +74,18 @@ export class WebGpuExecutor implements Executor {
   }
 
   byteLength(): number {
-    return this.held
+    let total = this.readback.byteLength()
+    for (const { size } of this.buffers) total += size
+    return total
+  }
+
+  counters(): ExecutorCounters {
+    const { allocations, readBacks } = this.readback.counts
+    return { ...this.counts, allocations: this.counts.allocations + allocations, readBacks }
   }
 
   allocate(region: string, elements: number): void {
+    this.check()
     if (this.regions.has(region)) throw new Error(`allocate: region ${region} exists already.`)
     this.regions.set(region, { buffer: this.createBuffer(`region ${region}`, elements * 4), elements })
   }
@@ -84,14 +102,25 @@ export class WebGpuExecutor implements Executor {
   load(plan: Plan): LoadedPlan {
     this.check()
     for (const [name, elements] of Object.entries(plan.regions)) this.region(name, elements)
-    return new WebGpuPlan(this, plan)
+    const before = new Set(this.buffers)
+    try {
+      const loaded = new WebGpuPlan(this, plan)
+      this.plans.add(loaded)
+      return loaded
+    } catch (error) {
+      for (const buffer of this.buffers) if (!before.has(buffer)) this.destroyBuffer(buffer)
+      throw error
+    }
   }
 
   async close(): Promise<void> {
+    if (this.closed) return
     await Promise.all(this.unsettled)
-    for (const { buffer } of this.regions.values()) buffer.destroy()
+    for (const plan of [...this.plans]) plan.free()
+    for (const { buffer } of this.regions.values()) this.destroyBuffer(buffer)
     this.regions.clear()
     this.readback.close()
+    this.closed = true
     if (this.ownsGpu) this.gpu.close()
   }
 
@@ -113,14 +142,22 @@ export class WebGpuExecutor implements Executor {
       throw new Error(
         `webgpu: ${what} must have at most the device's ${most} bytes, got ${size}. Use a smaller model or batch.`,
       )
-    this.held += size
-    return this.guard(`${what} of ${size} bytes`, () =>
+    const buffer = this.guard(`${what} of ${size} bytes`, () =>
       this.device.createBuffer({ label: what, size, usage: usage | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST }),
     )
+    this.buffers.add(buffer)
+    this.counts.allocations++
+    return buffer
   }
 
-  destroyBuffer(buffer: GPUBuffer): void {
-    this.held -= buffer.size
+  /** Gives back the buffers of a plan. */
+  release(plan: LoadedPlan, buffers: readonly GPUBuffer[]): void {
+    this.plans.delete(plan)
+    for (const buffer of buffers) this.destroyBuffer(buffer)
+  }
+
+  private destroyBuffer(buffer: GPUBuffer): void {
+    this.buffers.delete(buffer)
     buffer.destroy()
   }
 
@@ -154,7 +191,14 @@ export class WebGpuExecutor implements Executor {
     try {
       result = work()
     } finally {
-      for (const _ of filters) this.unsettled.push(this.device.popErrorScope().then((error) => this.note(what, error)))
+      // a scope of a lost device rejects: the loss is thrown instead
+      for (const _ of filters)
+        this.unsettled.push(
+          this.device.popErrorScope().then(
+            (error) => this.note(what, error),
+            () => this.lossIsKnown(),
+          ),
+        )
     }
     return result
   }
@@ -167,6 +211,7 @@ export class WebGpuExecutor implements Executor {
 
   check(): void {
     if (this.failure) throw this.failure
+    if (this.closed) throw new Error('webgpu: this executor is closed. Create another one.')
   }
 
   private note(what: string, error: GPUError | null): void {

@@ -46,11 +46,15 @@ export class WebGpuPlan implements LoadedPlan {
   private readonly floats: Float32Array<ArrayBuffer>
   /** Phases that have run once without an error. */
   private readonly proven = new Set<string>()
+  private readonly capacities: readonly (readonly [string, number])[]
   private freed = false
 
   constructor(executor: WebGpuExecutor, plan: Plan) {
     this.executor = executor
     this.plan = plan
+    // before anything is allocated
+    checkFits(plan, executor.device.limits)
+    this.capacities = Object.entries(plan.capacities)
     this.arena = executor.createBuffer('arena', plan.arenaByteLength)
     this.words = executor.createBuffer('words', plan.steps.length * SLOT_BYTES, GPUBufferUsage.UNIFORM)
     this.ints = new Int32Array(Math.max(1, plan.steps.length) * SLOT)
@@ -89,9 +93,10 @@ export class WebGpuPlan implements LoadedPlan {
     this.checkUsable('run')
     const range = this.plan.phases[phase]
     if (!range) throw new Error(`run: no phase ${phase}, this plan has ${Object.keys(this.plan.phases).join(', ')}.`)
-    for (const [name, capacity] of Object.entries(this.plan.capacities))
+    for (const [name, capacity] of this.capacities)
       if ((live[name] ?? 0) > capacity)
         throw new Error(`run: ${name} is ${live[name]}, planned for at most ${capacity}.`)
+    this.executor.counts.runs++
     this.patch(range.first, range.count, live)
     if (this.proven.has(phase)) return this.submit(range.first, range.count)
     this.executor.guard(`phase ${phase}`, () => this.submit(range.first, range.count))
@@ -101,7 +106,8 @@ export class WebGpuPlan implements LoadedPlan {
   free(): void {
     if (this.freed) return
     this.freed = true
-    for (const buffer of [this.arena, this.words, this.staging]) if (buffer) this.executor.destroyBuffer(buffer)
+    const buffers = [this.arena, this.words, this.staging].filter((buffer) => buffer !== null)
+    this.executor.release(this, buffers)
   }
 
   private checkUsable(what: string): void {
@@ -131,7 +137,6 @@ export class WebGpuPlan implements LoadedPlan {
     ]
     for (const [i, placement] of bindings.entries()) {
       const { byteOffset, byteLength } = placement
-      this.checkBinding(step, i, byteLength)
       const buffer = this.buffer(placement)
       if (this.aligned(placement)) {
         entries.push({ binding: i + 1, resource: { buffer, offset: byteOffset, size: byteLength } })
@@ -151,6 +156,7 @@ export class WebGpuPlan implements LoadedPlan {
       ;(float ? this.floats : this.ints)[index * SLOT + slot] = value
       if (!float) view[name] = value
     }
+    this.executor.counts.bindings++
     return {
       pipeline: pipelines.pipeline(kernel),
       bindGroup: device.createBindGroup({ label: kernel.name, layout: pipelines.layout(bindings.length), entries }),
@@ -159,14 +165,6 @@ export class WebGpuPlan implements LoadedPlan {
       view,
       workgroups: this.workgroups(step, view),
     }
-  }
-
-  private checkBinding({ kernel }: PlanStep, i: number, byteLength: number): void {
-    const most = this.executor.device.limits.maxStorageBufferBindingSize
-    if (byteLength > most)
-      throw new Error(
-        `webgpu: ${kernel.name}: ${kernel.bindings[i]} must have at most the device's ${most} bytes a binding, got ${byteLength}. Use a smaller model or batch, or --device cpu.`,
-      )
   }
 
   private workgroups({ kernel }: PlanStep, view: Readonly<Record<string, number>>): readonly [number, number, number] {
@@ -230,6 +228,7 @@ export class WebGpuPlan implements LoadedPlan {
     }
     endPass()
     device.queue.submit([encoder.finish()])
+    this.executor.counts.starts++
   }
 
   /** Reads of memory that no call has written show as NaN. */
@@ -244,6 +243,25 @@ export class WebGpuPlan implements LoadedPlan {
       encoder.copyBufferToBuffer(canary, 0, this.arena, start, Math.min(size, this.arena.size - start))
     device.queue.submit([encoder.finish()])
     canary.destroy()
+  }
+}
+
+/** What a device can bind and what its kernels are written for. */
+function checkFits(plan: Plan, limits: GPUSupportedLimits): void {
+  const most = limits.maxStorageBufferBindingSize
+  for (const { kernel, bindings, words } of plan.steps) {
+    for (const [i, { byteLength }] of bindings.entries())
+      if (byteLength > most)
+        throw new Error(
+          `webgpu: ${kernel.name}: ${kernel.bindings[i]} must have at most the device's ${most} bytes a binding, got ${byteLength}. Use a smaller model or batch, or --device cpu.`,
+        )
+    for (const { name, word } of words) {
+      const limit = kernel.most[name]
+      if (limit !== undefined && 'i' in word && word.i > limit)
+        throw new Error(
+          `webgpu: ${kernel.name}: ${name} must be at most ${limit}, got ${word.i}. Use a model with a smaller ${name}, or --device cpu.`,
+        )
+    }
   }
 }
 

@@ -20,16 +20,16 @@ const compiled = new WeakMap<GPUDevice, Promise<Pipelines>>()
 export function compilePipelines(device: GPUDevice): Promise<Pipelines> {
   let pipelines = compiled.get(device)
   if (!pipelines) {
-    pipelines = compile(device)
+    pipelines = compileAll(device, kernels)
     compiled.set(device, pipelines)
   }
   return pipelines
 }
 
-async function compile(device: GPUDevice): Promise<Pipelines> {
+export async function compileAll(device: GPUDevice, list: readonly KernelSpec[]): Promise<Pipelines> {
   const layouts = Array.from({ length: MOST_TENSORS + 1 }, (_, count) => bindGroupLayout(device, count))
   const made = new Map(
-    await Promise.all(kernels.map(async (kernel) => [kernel, await compileKernel(device, kernel, layouts)] as const)),
+    await Promise.all(list.map(async (kernel) => [kernel, await compileKernel(device, kernel, layouts)] as const)),
   )
   return {
     layout: (tensorCount) => layouts[tensorCount]!,

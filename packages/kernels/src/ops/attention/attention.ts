@@ -14,6 +14,11 @@ import {
   type WordView,
 } from '../definition.ts'
 
+/** What a WGSL thread can keep in its registers. */
+const WEBGPU_MOST = { C: 128 }
+/** What the scratch of a CPU thread can hold. */
+const MOST_CHANNELS = 1024
+
 const perHead = (w: WordView) => flatWorkgroups(w.rows! * w.H!, 64)
 export const attentionKernel = kernel(
   import.meta.url,
@@ -21,6 +26,7 @@ export const attentionKernel = kernel(
   'q k v spans +o +stats',
   'rows H K C scale:f pairsOffset',
   perHead,
+  WEBGPU_MOST,
 )
 export const attentionDelta = kernel(import.meta.url, 'attention_delta', 'o do +stats', 'rows H C', perHead)
 export const attentionDq = kernel(
@@ -29,6 +35,7 @@ export const attentionDq = kernel(
   'q k v do stats spans +dq',
   'rows H K C scale:f pairsOffset',
   perHead,
+  WEBGPU_MOST,
 )
 export const attentionDkv = kernel(
   import.meta.url,
@@ -36,6 +43,7 @@ export const attentionDkv = kernel(
   'q k v do stats queries +dk +dv',
   'kvRows H K C scale:f',
   (w) => flatWorkgroups(w.kvRows! * w.K!, 64),
+  WEBGPU_MOST,
 )
 
 function shapeWords({ attributes: { heads, kvHeads, channels, scale } }: Op) {
@@ -107,6 +115,10 @@ export function attention(g: Graph, options: AttentionOptions): Tensor {
   const width = heads * channels
   if (heads % kvHeads !== 0)
     throw new Error(`attention: heads must be a multiple of kvHeads, got ${heads} and ${kvHeads}.`)
+  if (!Number.isInteger(channels) || channels < 1 || channels > MOST_CHANNELS)
+    throw new Error(
+      `attention: channels must be an integer of at most ${MOST_CHANNELS}, got ${channels}. Use more heads.`,
+    )
   if ((q.rows.count * q.width) % width !== 0)
     throw new Error(`attention: q ${q.name} of width ${q.width} does not hold ${heads} heads of ${channels} channels.`)
   const rows = { symbol: q.rows.symbol, count: (q.rows.count * q.width) / width }

@@ -1,0 +1,122 @@
+/**
+ * A plan in the CPU executor's memory: an arena, and a job record of 32 words for each call. A run patches the live words and enters
+ * WebAssembly once; it allocates nothing.
+ */
+import type { Live, LoadedPlan } from '../executor.ts'
+import type { Tensor } from '../graph.ts'
+import { kernels } from '../ops/index.ts'
+import { type Plan, type PlanWord, wordValue } from '../plan.ts'
+import type { CpuExecutor } from './executor.ts'
+
+export const JOB_BYTES = 128
+const JOB_WORDS = JOB_BYTES / 4
+const CHUNK_COUNTER = 10
+const FIRST_WORD = 11
+const kernelIds = new Map(kernels.map((kernel, id) => [kernel, id]))
+
+/** A word that changes from run to run. */
+interface LiveWord {
+  readonly at: number
+  readonly float: boolean
+  readonly word: PlanWord['word']
+}
+
+export class CpuPlan implements LoadedPlan {
+  readonly plan: Plan
+  private readonly executor: CpuExecutor
+  private readonly arena: number
+  private readonly jobs: number
+  private readonly ints: Int32Array
+  private readonly floats: Float32Array
+  /** Of each phase. */
+  private readonly liveWords: Readonly<Record<string, readonly LiveWord[]>>
+  private readonly capacities: readonly (readonly [string, number])[]
+  private freed = false
+
+  constructor(executor: CpuExecutor, plan: Plan) {
+    this.executor = executor
+    this.plan = plan
+    this.capacities = Object.entries(plan.capacities)
+    this.arena = executor.take('arena', plan.arenaByteLength)
+    this.jobs = executor.take('job records', plan.steps.length * JOB_BYTES)
+    // reads of memory that no call has written show as NaN
+    executor.floats(this.arena, plan.arenaByteLength / 4).fill(Number.NaN)
+    this.ints = executor.ints(this.jobs, plan.steps.length * JOB_WORDS)
+    this.floats = executor.floats(this.jobs, plan.steps.length * JOB_WORDS)
+    this.ints.fill(0)
+    const live = plan.steps.map((_, index) => this.record(index))
+    this.liveWords = Object.fromEntries(
+      Object.entries(plan.phases).map(([name, { first, count }]) => [name, live.slice(first, first + count).flat()]),
+    )
+  }
+
+  write(tensor: Tensor, data: Float32Array | Int32Array, elementOffset = 0): void {
+    this.checkUsable('write')
+    const placement = this.plan.place(tensor)
+    if ((elementOffset + data.length) * 4 > placement.byteLength)
+      throw new Error(
+        `write: ${tensor.name} holds ${placement.byteLength / 4} elements, got ${data.length} at ${elementOffset}.`,
+      )
+    if (data instanceof Int32Array !== (tensor.dtype === 'i32'))
+      throw new Error(`write: ${tensor.name} is ${tensor.dtype}, got ${data.constructor.name}.`)
+    this.executor.copyIn(this.executor.address(placement, this.arena) + elementOffset * 4, data)
+  }
+
+  async read(tensor: Tensor, rows?: number): Promise<Float32Array | Int32Array> {
+    this.checkUsable('read')
+    const placement = this.plan.place(tensor)
+    const length = rows === undefined ? placement.byteLength / 4 : rows * tensor.width
+    if (length * 4 > placement.byteLength)
+      throw new Error(`read: ${tensor.name} holds ${placement.byteLength / 4} elements, got ${rows} rows.`)
+    const byteOffset = this.executor.address(placement, this.arena)
+    return tensor.dtype === 'i32'
+      ? this.executor.copyOutInts(byteOffset, length)
+      : this.executor.copyOutFloats(byteOffset, length)
+  }
+
+  run(phase: string, live: Live = {}): void {
+    this.checkUsable('run')
+    const range = this.plan.phases[phase]
+    if (!range) throw new Error(`run: no phase ${phase}, this plan has ${Object.keys(this.plan.phases).join(', ')}.`)
+    for (const [name, capacity] of this.capacities)
+      if ((live[name] ?? 0) > capacity)
+        throw new Error(`run: ${name} is ${live[name]}, planned for at most ${capacity}.`)
+    for (const { at, float, word } of this.liveWords[phase]!)
+      (float ? this.floats : this.ints)[at] = wordValue(word, live)
+    for (let index = range.first; index < range.first + range.count; index++)
+      this.ints[index * JOB_WORDS + CHUNK_COUNTER] = 0
+    this.executor.run(this.jobs + range.first * JOB_BYTES, range.count)
+  }
+
+  free(): void {
+    if (this.freed) return
+    this.freed = true
+    this.executor.release(this, [
+      [this.arena, this.plan.arenaByteLength],
+      [this.jobs, this.plan.steps.length * JOB_BYTES],
+    ])
+  }
+
+  private checkUsable(what: string): void {
+    this.executor.check()
+    if (this.freed) throw new Error(`${what}: this plan was freed. Load it again.`)
+  }
+
+  /** Writes the record of a call but for its live words, which it returns. */
+  private record(index: number): LiveWord[] {
+    const { kernel, bindings, words } = this.plan.steps[index]!
+    const id = kernelIds.get(kernel)
+    if (id === undefined) throw new Error(`cpu: no kernel ${kernel.name} in the build. Add it to ops/index.ts.`)
+    const first = index * JOB_WORDS
+    this.ints[first] = id
+    for (const [slot, placement] of bindings.entries())
+      this.ints[first + 1 + slot] = this.executor.address(placement, this.arena)
+    const live: LiveWord[] = []
+    for (const [slot, { float, word }] of words.entries()) {
+      const at = first + FIRST_WORD + slot
+      if ('live' in word || ('rows' in word && word.rows.symbol !== null)) live.push({ at, float, word })
+      else (float ? this.floats : this.ints)[at] = wordValue(word, {})
+    }
+    return live
+  }
+}
