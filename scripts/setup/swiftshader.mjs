@@ -13,7 +13,7 @@ import { npm } from './toolchain.mjs'
 
 /** @typedef {import('./context.mjs').Context} Context */
 
-const PACKAGE = '@sparticuz/chromium@147.0.0'
+export const PACKAGE = '@sparticuz/chromium@147.0.0'
 const INTEGRITY = 'sha512-4ZKeAQQa8up2mt675qSitztLdbQrlf8BKdC5naeap+5Mv1OV1OlJdPoU+EJC/p5sQUJUQmN4r+q5+EhaaOUHpQ=='
 const INNER = 'package/bin/swiftshader.tar.br'
 const WANTED = new Set(['libvk_swiftshader.so', 'libvulkan.so.1', 'vk_swiftshader_icd.json'])
@@ -75,7 +75,7 @@ export async function ensureSwiftShader(context) {
  * @param {Context} context
  * @param {string} work
  */
-async function download(context, work) {
+export async function download(context, work) {
   const args = ['pack', PACKAGE, '--pack-destination', work, '--json', '--loglevel=error']
   if (context.offline) args.push('--offline')
   const result = await npm(context, args, work)

@@ -95,7 +95,9 @@ export function nodesOf(path: string, needle?: RegExp): readonly Placed[] {
   if (!found) {
     const text = read(path)
     if (needle && !needle.test(text)) return []
-    found = flatten(parseAst(text, { lang: path.endsWith('.mjs') ? 'js' : 'ts' }) as unknown as Node)
+    found = flatten(
+      parseAst(text, { lang: path.endsWith('.mjs') ? 'js' : path.endsWith('.d.ts') ? 'dts' : 'ts' }) as unknown as Node,
+    )
     nodes.set(path, found)
   }
   return found

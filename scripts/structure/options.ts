@@ -53,7 +53,7 @@ test('settings and flags are the frozen ones', async () => {
     /\[\s+([^\]]*?)\s+\]/g,
     (_, inner: string) => `[${inner.replace(/\s+/g, ' ')}]`,
   )
-  await expect(`${text}\n`).toMatchFileSnapshot('./options.json')
+  await expect(`${text}\n`).toMatchFileSnapshot('./structure/options.json')
 })
 
 test('at most 20 fields each', () => {
