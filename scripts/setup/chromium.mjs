@@ -18,6 +18,8 @@ import { readTar } from './tar.mjs'
 
 const FOLDER = join(AXPO, 'chromium')
 const PROGRAM = 'chromium'
+/** The package's own names folders of another system. */
+const FONTS = '<fontconfig><dir prefix="relative">fonts</dir></fontconfig>\n'
 /** Archives inside the package: SwiftShader and ANGLE, NSS and expat (lib/), fonts (fonts/). */
 const ARCHIVES = ['swiftshader', 'al2023', 'fonts']
 
@@ -82,6 +84,7 @@ async function unpack(context) {
         `setup: the browser test needs Chromium, got none and --offline. Run once with a network, install chromium, or set AXPO_BROWSER=none to skip.`,
       )
     extract(archive, work)
+    writeFileSync(join(work, 'fonts.conf'), FONTS)
     rmSync(FOLDER, { recursive: true, force: true })
     renameSync(work, FOLDER)
   } finally {
