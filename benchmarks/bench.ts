@@ -1,0 +1,66 @@
+/**
+ * `pnpm bench`: our own speed and memory. Sections in kernels.ts, train.ts, decode.ts, rl.ts, sharing.ts, memory.ts; peers in peers.ts.
+ *   pnpm bench [--only kernels,train,decode,rl,sharing,memory] [--device cpu|webgpu] [--quick] [--write]
+ */
+import { type Device, listDevices } from './devices.ts'
+import { parseOptions, type SectionName } from './options.ts'
+import { printTable, type Table, writeReport } from './report.ts'
+
+export interface BenchContext {
+  readonly devices: readonly Device[]
+  readonly quick: boolean
+}
+
+export interface SectionResult {
+  readonly tables: readonly Table[]
+  readonly samples: unknown
+}
+
+const sections: Readonly<Record<SectionName, () => Promise<(context: BenchContext) => Promise<SectionResult>>>> = {
+  kernels: async () => (await import('./kernels.ts')).benchKernels,
+  train: async () => (await import('./train.ts')).benchTrain,
+  decode: async () => (await import('./decode.ts')).benchDecode,
+  rl: async () => (await import('./rl.ts')).benchRl,
+  sharing: async () => (await import('./sharing.ts')).benchSharing,
+  memory: async () => (await import('./memory.ts')).benchMemory,
+}
+
+async function main(): Promise<void> {
+  const args = process.argv.slice(2)
+  const options = parseOptions(args)
+  const { devices, notes } = await listDevices(options.device)
+  const start = performance.now()
+  const tables: Table[] = []
+  const samples: Record<string, unknown> = {}
+  for (const name of options.only) {
+    const section = await sections[name]()
+    const began = performance.now()
+    const result = await section({ devices, quick: options.quick })
+    for (const table of result.tables) printTable(table)
+    process.stdout.write(`  [${name}: ${((performance.now() - began) / 1000).toFixed(0)} s]\n`)
+    tables.push(...result.tables)
+    samples[name] = result.samples
+  }
+  const all = [
+    'Medians of interleaved repetitions; a training step is forward, backward, gradient norm and AdamW.',
+    ...(options.quick ? ['--quick: one repetition of small sizes; shows that everything runs, measures nothing.'] : []),
+    ...notes,
+  ]
+  for (const note of all) process.stdout.write(`\n${note}\n`)
+  if (!options.write) return
+  const part = options.only.length === Object.keys(sections).length ? '' : `-${options.only.join('-')}`
+  const where = options.device === 'all' ? '' : `-${options.device}`
+  const command = ['pnpm bench', ...args].join(' ')
+  await writeReport({
+    name: `bench${part}${where}`,
+    command,
+    tables,
+    notes: all,
+    samples,
+    seconds: (performance.now() - start) / 1000,
+  })
+}
+
+await main()
+// Dawn's threads keep the process alive
+process.exit(0)
