@@ -5,13 +5,14 @@
  *
  * A thread that fails or dies breaks the executor: the run throws, and so does every later call but close().
  */
-import { readFile } from 'node:fs/promises'
-import { Worker } from 'node:worker_threads'
+import { loadWasm, startThread, threadsRefused } from '#platform'
 import type { Executor, ExecutorCounters, LoadedPlan } from '../executor.ts'
 import { kernels } from '../ops/index.ts'
 import type { Placement, Plan } from '../plan.ts'
+import type { Thread } from '../platform/platform.ts'
 import { CpuPlan, JOB_BYTES } from './loaded-plan.ts'
 import { CpuMemory, PAGE } from './memory.ts'
+import { unshareMemory } from './unshare.ts'
 
 const SCRATCH_BYTES = 262144
 const CONTROL = PAGE
@@ -44,7 +45,8 @@ export interface CpuOptions {
 
 /** A body of one function that uses f32x4.relaxed_madd. */
 const RELAXED_PROBE = Uint8Array.from(
-  Buffer.from('0061736d0100000001080160037b7b7b017b030201000a0d010b00200020012002fd85020b', 'hex'),
+  '0061736d0100000001080160037b7b7b017b030201000a0d010b00200020012002fd85020b'.match(/../g)!,
+  (byte) => Number.parseInt(byte, 16),
 )
 
 export async function createCpuExecutor(options: CpuOptions = {}): Promise<CpuExecutor> {
@@ -52,10 +54,11 @@ export async function createCpuExecutor(options: CpuOptions = {}): Promise<CpuEx
   if (!Number.isInteger(threads) || threads < 1)
     throw new Error(`cpu: threads must be a positive integer, got ${threads}.`)
   const build = options.build ?? (WebAssembly.validate(RELAXED_PROBE) ? 'fma' : 'plain')
-  const file = new URL(`../../build/kernels-${build}.wasm`, import.meta.url)
-  const bytes = await readFile(file).catch(() => undefined)
-  if (!bytes) throw new Error(`cpu: ${file.pathname} is not built. Run npm run build.`)
-  const executor = new CpuExecutor(await WebAssembly.compile(bytes), threads, build)
+  const refused = threads > 1 ? threadsRefused() : null
+  if (refused) throw new Error(`cpu: ${threads} threads need shared memory and a caller that may wait, got ${refused}.`)
+  const bytes = await loadWasm(build)
+  const module = await WebAssembly.compile(threads > 1 ? bytes : unshareMemory(bytes))
+  const executor = new CpuExecutor(module, threads, build)
   await executor.start()
   return executor
 }
@@ -67,10 +70,10 @@ export class CpuExecutor implements Executor {
   readonly build: string
   private readonly module: WebAssembly.Module
   private readonly memory: CpuMemory
-  private readonly control: Int32Array<SharedArrayBuffer>
+  private control: Int32Array
   private readonly regions = new Map<string, { byteOffset: number; elements: number }>()
   private readonly plans = new Set<LoadedPlan>()
-  private readonly workers: Worker[] = []
+  private readonly workers: Thread[] = []
   private readonly counts = { bindings: 0, runs: 0, starts: 0, readBacks: 0 }
   private arrivals = 0
   private failure: Error | null = null
@@ -80,7 +83,7 @@ export class CpuExecutor implements Executor {
     this.module = module
     this.threads = threads
     this.build = build
-    this.memory = new CpuMemory(FIRST_SCRATCH + threads * SCRATCH_BYTES)
+    this.memory = new CpuMemory(FIRST_SCRATCH + threads * SCRATCH_BYTES, threads > 1)
     this.exports = new WebAssembly.Instance(module, {
       env: {
         memory: this.memory.memory,
@@ -96,24 +99,19 @@ export class CpuExecutor implements Executor {
 
   /** Starts the worker threads; each has joined when this resolves. */
   async start(): Promise<void> {
-    const ready: Promise<unknown>[] = []
     for (let thread = 1; thread < this.threads; thread++) {
-      const workerData = {
+      const worker = startThread({
         module: this.module,
         memory: this.memory.memory,
         control: CONTROL,
         scratch: FIRST_SCRATCH + thread * SCRATCH_BYTES,
-      }
-      const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData })
-      ready.push(new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)))
-      worker.on('error', (cause) => this.fail(stopped(thread, cause.message, cause)))
-      worker.on('exit', (code) => {
-        if (!this.closed) this.fail(stopped(thread, `it ended with code ${code}`))
+      })
+      worker.onStop((why, cause) => {
+        if (!this.closed) this.fail(stopped(thread, why, cause))
       })
       this.workers.push(worker)
     }
-    await Promise.all(ready)
-    for (const worker of this.workers) worker.unref()
+    await Promise.all(this.workers.map(({ ready }) => ready))
   }
 
   describe(): string {
@@ -161,9 +159,10 @@ export class CpuExecutor implements Executor {
     for (const { byteOffset, elements } of this.regions.values()) this.memory.release(byteOffset, elements * 4)
     this.regions.clear()
     this.closed = true
-    Atomics.store(this.control, STOP, 1)
-    Atomics.add(this.control, GENERATION, 1)
-    Atomics.notify(this.control, GENERATION)
+    const control = this.controlWords()
+    Atomics.store(control, STOP, 1)
+    Atomics.add(control, GENERATION, 1)
+    Atomics.notify(control, GENERATION)
     await Promise.all(this.workers.map((worker) => worker.terminate()))
     this.workers.length = 0
   }
@@ -187,28 +186,39 @@ export class CpuExecutor implements Executor {
   /** All threads work through `count` job records. */
   execute(jobs: number, count: number): void {
     this.counts.starts++
-    this.control[JOBS] = jobs
-    this.control[COUNT] = count
+    const control = this.controlWords()
+    control[JOBS] = jobs
+    control[COUNT] = count
     if (this.threads > 1) {
-      Atomics.add(this.control, GENERATION, 1)
-      Atomics.notify(this.control, GENERATION)
+      Atomics.add(control, GENERATION, 1)
+      Atomics.notify(control, GENERATION)
     }
     try {
       this.arrivals = this.exports.work(CONTROL, FIRST_SCRATCH, this.arrivals)
     } catch (cause) {
-      Atomics.store(this.control, FAILED, 1)
-      Atomics.notify(this.control, ARRIVALS)
-      const { name } = kernels[this.ints(jobs + this.control[JOB]! * JOB_BYTES, 1)[0]!]!
+      Atomics.store(control, FAILED, 1)
+      Atomics.notify(control, ARRIVALS)
+      const { name } = kernels[this.ints(jobs + control[JOB]! * JOB_BYTES, 1)[0]!]!
       this.fail(broken(name, cause))
       throw this.failure
     }
   }
 
-  ints(byteOffset: number, length: number): Int32Array<SharedArrayBuffer> {
+  private controlWords(): Int32Array {
+    if (!this.isCurrent(this.control)) this.control = this.memory.ints(CONTROL, 16)
+    return this.control
+  }
+
+  /** False: the memory has grown since the view was taken, which may have detached it. */
+  isCurrent(view: Int32Array): boolean {
+    return view.buffer === this.memory.memory.buffer
+  }
+
+  ints(byteOffset: number, length: number): Int32Array {
     return this.memory.ints(byteOffset, length)
   }
 
-  floats(byteOffset: number, length: number): Float32Array<SharedArrayBuffer> {
+  floats(byteOffset: number, length: number): Float32Array {
     return this.memory.floats(byteOffset, length)
   }
 

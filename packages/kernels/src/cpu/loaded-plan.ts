@@ -26,8 +26,8 @@ export class CpuPlan implements LoadedPlan {
   private readonly executor: CpuExecutor
   private readonly arena: number
   private readonly jobs: number
-  private readonly ints: Int32Array
-  private readonly floats: Float32Array
+  private ints: Int32Array
+  private floats: Float32Array
   /** Of each phase. */
   private readonly liveWords: Readonly<Record<string, readonly LiveWord[]>>
   private readonly capacities: readonly (readonly [string, number])[]
@@ -81,6 +81,10 @@ export class CpuPlan implements LoadedPlan {
     for (const [name, capacity] of this.capacities)
       if ((live[name] ?? 0) > capacity)
         throw new Error(`run: ${name} is ${live[name]}, planned for at most ${capacity}.`)
+    if (!this.executor.isCurrent(this.ints)) {
+      this.ints = this.executor.ints(this.jobs, this.plan.steps.length * JOB_WORDS)
+      this.floats = this.executor.floats(this.jobs, this.plan.steps.length * JOB_WORDS)
+    }
     for (const { at, float, word } of this.liveWords[phase]!)
       (float ? this.floats : this.ints)[at] = wordValue(word, live)
     for (let index = range.first; index < range.first + range.count; index++)

@@ -17,9 +17,9 @@ export class CpuMemory {
   private top = 0
   private held = 0
 
-  /** The first `reserved` bytes are never handed out. */
-  constructor(reserved: number) {
-    this.memory = new WebAssembly.Memory({ initial: 16, maximum: MOST_BYTES / PAGE, shared: true })
+  /** The first `reserved` bytes are never handed out. Where the memory is not shared, growth detaches the views taken before. */
+  constructor(reserved: number, shared: boolean) {
+    this.memory = new WebAssembly.Memory({ initial: 16, maximum: MOST_BYTES / PAGE, shared })
     this.grow('control words', reserved)
     this.top = reserved
   }
@@ -28,12 +28,12 @@ export class CpuMemory {
     return this.held
   }
 
-  ints(byteOffset: number, length: number): Int32Array<SharedArrayBuffer> {
-    return new Int32Array(this.memory.buffer as unknown as SharedArrayBuffer, byteOffset, length)
+  ints(byteOffset: number, length: number): Int32Array {
+    return new Int32Array(this.memory.buffer, byteOffset, length)
   }
 
-  floats(byteOffset: number, length: number): Float32Array<SharedArrayBuffer> {
-    return new Float32Array(this.memory.buffer as unknown as SharedArrayBuffer, byteOffset, length)
+  floats(byteOffset: number, length: number): Float32Array {
+    return new Float32Array(this.memory.buffer, byteOffset, length)
   }
 
   /** Bytes of unknown content. Where there is no room it throws and changes nothing. */

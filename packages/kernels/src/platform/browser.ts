@@ -39,7 +39,8 @@ export const { loadWasm, loadWgsl, threadsRefused, startThread, loadDawn }: Plat
 
   async loadWgsl(file) {
     const text = wgsl[file.pathname.replace(/.*\//, '')]
-    if (text === undefined) throw new Error(`not in the script. Build and bundle it anew`)
+    if (text === undefined)
+      throw new Error(`embedded: ${file.pathname} must be in the script, got nothing. Build and bundle it anew.`)
     return text
   },
 

@@ -9,7 +9,7 @@ export const { loadWasm, loadWgsl, threadsRefused, startThread, loadDawn }: Plat
     const file = new URL(`../../build/kernels-${build}.wasm`, import.meta.url)
     const bytes = await readFile(file).catch(() => undefined)
     if (!bytes) throw new Error(`cpu: ${fileURLToPath(file)} is not built. Run npm run build.`)
-    return bytes
+    return new Uint8Array(bytes)
   },
 
   loadWgsl: (file) => readFile(file, 'utf8'),

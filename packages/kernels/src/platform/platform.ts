@@ -18,7 +18,7 @@ export interface Thread {
 
 export interface Platform {
   /** Bytes of kernels-<build>.wasm. */
-  loadWasm(build: string): Promise<BufferSource>
+  loadWasm(build: string): Promise<Uint8Array<ArrayBuffer>>
   loadWgsl(file: URL): Promise<string>
   /** Why more than one thread cannot be used here, and what to do; null: it can. */
   threadsRefused(): string | null

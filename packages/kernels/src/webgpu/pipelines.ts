@@ -1,6 +1,5 @@
 /** Compiles the WGSL of all kernels for a device, once for its life. Not here: buffers and runs (executor.ts). */
-import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
+import { loadWgsl } from '#platform'
 import type { KernelSpec } from '../ops/definition.ts'
 import { kernels } from '../ops/index.ts'
 
@@ -54,8 +53,8 @@ export async function compileKernel(
   kernel: KernelSpec,
   layouts: readonly GPUBindGroupLayout[],
 ): Promise<GPUComputePipeline> {
-  const path = fileURLToPath(kernel.wgsl)
-  const code = await readFile(path, 'utf8').catch((cause: unknown) => {
+  const path = kernel.wgsl.pathname
+  const code = await loadWgsl(kernel.wgsl).catch((cause: unknown) => {
     throw new Error(`webgpu: kernel ${kernel.name} needs its WGSL, got no file ${path}. Install the package anew.`, {
       cause,
     })
