@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { addCalibrateCommand, addEvalCommand, type DeviceName, deviceOption } from '@axpo/eval'
 import { Command } from 'commander'
+import { addCompareCommand } from './command-compare.ts'
 import { addSftCommand } from './command-sft.ts'
 import { addTrainCommands } from './command-train.ts'
 import { doctor } from './doctor.ts'
@@ -23,6 +24,7 @@ function createProgram(): Command {
     })
   addTrainCommands(program, checkpoint)
   addSftCommand(program)
+  addCompareCommand(program, checkpoint)
   const host = { checkpoint, progress: createProgress }
   addEvalCommand(program, host)
   const suite = program.command('suite').description('the built-in suite')

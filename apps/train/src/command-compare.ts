@@ -1,0 +1,156 @@
+/** `axpo compare`: flags in, tables and figures out. Not here: the comparison (compare.ts). */
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, relative, resolve } from 'node:path'
+import { type DeviceName, defaultBootstrap, deviceOption, integer, positive } from '@axpo/eval'
+import { findRecipe, recipes } from '@axpo/policy'
+import { type Command, InvalidArgumentError } from 'commander'
+import { compare, writeComparison } from './compare.ts'
+import type { ComparePlan } from './compare-plan.ts'
+
+interface Flags {
+  readonly recipes: readonly string[]
+  readonly baseline?: string
+  readonly seeds: number
+  readonly firstSeed: number
+  readonly suite: 'gapworld'
+  readonly easyShare: readonly number[]
+  readonly steps: number
+  readonly questions: number
+  readonly learningRate: number
+  readonly evalEvery: number
+  readonly evalQuestions: number
+  readonly validationQuestions: number
+  readonly unseenQuestions: number
+  readonly samples: number
+  readonly equalRollouts: boolean
+  readonly checkpoint: string
+  readonly device: DeviceName
+  readonly jobs: number
+  readonly keepTrajectories: boolean
+  readonly replicates: number
+  readonly out: string
+  readonly from?: string
+}
+
+function recipeList(value: string): string[] {
+  return value.split(',').map((name) => {
+    try {
+      return findRecipe(name.trim()).name
+    } catch {
+      throw new InvalidArgumentError(
+        `Unknown recipe "${name.trim()}". Choose from: ${Object.keys(recipes).join(', ')}.`,
+      )
+    }
+  })
+}
+
+function shareList(value: string): number[] {
+  return value.split(',').map((text) => {
+    const share = Number(text)
+    if (!(share >= 0 && share <= 1) || text.trim() === '')
+      throw new InvalidArgumentError('Give numbers from 0 to 1, separated by commas.')
+    return share
+  })
+}
+
+function suiteName(value: string): 'gapworld' {
+  if (value !== 'gapworld') throw new InvalidArgumentError('Choose: gapworld.')
+  return value
+}
+
+/** The exact sign-flip test lists 2^S signs. */
+const mostSeeds = 20
+
+function seedCount(value: string): number {
+  const count = integer(1)(value)
+  if (count > mostSeeds)
+    throw new InvalidArgumentError(`Give at most ${mostSeeds} (the exact test lists 2^seeds signs).`)
+  return count
+}
+
+function sha256Of(checkpoint: string): string {
+  const path = join(checkpoint, 'model.safetensors')
+  if (!existsSync(path))
+    throw new Error(
+      `compare: --checkpoint needs a folder with model.safetensors, got none at ${path}. Make one with axpo sft, or leave --checkpoint out.`,
+    )
+  return createHash('sha256').update(readFileSync(path)).digest('hex')
+}
+
+function planOf(flags: Flags): ComparePlan {
+  const checkpoint = resolve(flags.checkpoint)
+  return {
+    formatVersion: 1,
+    suite: flags.suite,
+    recipes: [...flags.recipes],
+    baseline: flags.baseline ?? (flags.recipes.includes('grpo') ? 'grpo' : flags.recipes[0]!),
+    seeds: Array.from({ length: flags.seeds }, (_, i) => flags.firstSeed + i),
+    easyShares: [...flags.easyShare],
+    steps: flags.steps,
+    questions: flags.questions,
+    learningRate: flags.learningRate,
+    evalEvery: flags.evalEvery,
+    validationQuestions: flags.validationQuestions,
+    evalQuestions: flags.evalQuestions,
+    unseenQuestions: flags.unseenQuestions,
+    samples: flags.samples,
+    equalRollouts: flags.equalRollouts,
+    device: flags.device,
+    checkpoint,
+    checkpointSha256: sha256Of(checkpoint),
+  }
+}
+
+async function run(flags: Flags): Promise<void> {
+  const directory = resolve(flags.from ?? flags.out)
+  const bootstrap = { ...defaultBootstrap, replicates: flags.replicates }
+  // cells killed by the terminal's Ctrl-C go on where they stood
+  process.on('SIGINT', () => {
+    console.error('\nstopped; the same command goes on from here')
+    process.exit(130)
+  })
+  const processes = flags.jobs || (flags.device === 'cpu' ? availableParallelism() : 1)
+  const text =
+    flags.from === undefined
+      ? await compare({
+          directory,
+          plan: planOf(flags),
+          processes,
+          keepTrajectories: flags.keepTrajectories,
+          bootstrap,
+        })
+      : writeComparison(directory, bootstrap, processes)
+  console.log(`${text}\n\nwritten: ${relative('.', directory) || '.'}/compare.{json,md,html}`)
+}
+
+/** `checkpoint`: the one that comes with the project. */
+export function addCompareCommand(program: Command, checkpoint: string): void {
+  program
+    .command('compare')
+    .description('recipe x seed from one checkpoint: scores, differences with intervals and tests, curves, cost')
+    .option('--recipes <list>', `comma-separated, of ${Object.keys(recipes).join(', ')}`, recipeList, ['grpo', 'axpo'])
+    .option('--baseline <recipe>', 'what the others are compared with (default: grpo, or the first)')
+    .option('--seeds <n>', 'runs of each recipe', seedCount, 8)
+    .option('--first-seed <n>', 'seeds are this one and those after it', integer(0), 1)
+    .option('--suite <name>', 'gapworld', suiteName, 'gapworld' as const)
+    .option('--s, --easy-share <list>', 'share of items that need no tool; several make a map', shareList, [0.5])
+    .option('--steps <n>', 'optimiser steps', integer(1), 100)
+    .option('--questions <n>', 'questions a step', integer(1), 16)
+    .option('--learning-rate <rate>', 'of AdamW', positive, 4e-4)
+    .option('--eval-every <n>', 'steps between validations', integer(1), 20)
+    .option('--eval-questions <n>', 'test questions, before and at the end', integer(1), 258)
+    .option('--validation-questions <n>', 'validation questions', integer(1), 48)
+    .option('--unseen-questions <n>', 'test questions of the held-out family with its unseen tool', integer(0), 0)
+    .option('--samples <n>', 'rollouts a question in evaluations', integer(1), 8)
+    .option('--equal-rollouts', 'the baseline goes on until it has spent the rollouts of each other recipe', false)
+    .option('--checkpoint <folder>', 'where every run starts', checkpoint)
+    .addOption(deviceOption().default('cpu'))
+    .option('--jobs <n>', 'runs at once, one thread each; 0: as many as the machine has cores', integer(0), 0)
+    .option('--keep-trajectories', 'keep every rollout (about 1 MB a step and run)', false)
+    .option('--replicates <n>', 'of every bootstrap', integer(100), defaultBootstrap.replicates)
+    .option('--out <folder>', 'what is there already is gone on with', 'runs/compare')
+    .option('--from <folder>', 'only compute tables and figures again from what is there')
+    .action(run)
+}

@@ -1,0 +1,312 @@
+/**
+ * The results of a comparison, from its cells: scores with intervals, differences with intervals and tests, costs, curves. Pure; the same cells give the
+ * same result to the bit. No clocks: wall times stand beside it (compare-times.ts). Not here: statistics themselves (@axpo/eval), rendering.
+ */
+import {
+  type BootstrapOptions,
+  type Estimate,
+  hierarchicalBootstrap,
+  type Improvement,
+  meanArea,
+  pairedDifference,
+  passAtK,
+  probabilityOfImprovement,
+  type QuestionCounts,
+  type ScoresMSQ,
+  signFlipTest,
+} from '@axpo/eval'
+import { type Curves, curvesOf, validations } from './compare-curves.ts'
+import type { ComparePlan, EvaluationName } from './compare-plan.ts'
+import { type Cell, type Group, rolloutsSpent } from './compare-read.ts'
+
+/** Mean over families (equal weights), and each family. */
+export interface Score {
+  readonly mean: Omit<Estimate, 'p'>
+  readonly families: Readonly<Record<string, Omit<Estimate, 'p'>>>
+  /** The mean, seed by seed. */
+  readonly bySeed: readonly number[]
+}
+
+/** Tool figures of the test split, over all samples of all seeds; null where nothing was there to count. */
+export interface ToolRates {
+  readonly toolUse: number | null
+  /** Share of questions with a tool-using rollout whose tool-using rollouts are all wrong. */
+  readonly allWrong: number | null
+  readonly rightWithTool: number | null
+  readonly rightWithoutTool: number | null
+}
+
+export interface Arm {
+  readonly recipe: string
+  /** Null: after the plan's steps. Otherwise the baseline after as many rollouts as this recipe spent. */
+  readonly rolloutsOf: string | null
+  /** By seed. */
+  readonly steps: readonly number[]
+  readonly rollouts: readonly number[]
+  readonly tokens: readonly number[]
+  readonly passAt1: Score
+  /** Null with fewer than 4 samples a question. */
+  readonly passAt4: Score | null
+  readonly rates: ToolRates
+  readonly ratesByFamily: Readonly<Record<string, ToolRates>>
+  /** Pass@1 on the held-out family with the unseen tool; null where that was not evaluated. */
+  readonly unseen: Score | null
+}
+
+export interface Effect extends Estimate {
+  /** Exact two-sided sign-flip test over seeds. */
+  readonly signFlipP: number
+  readonly improvement: Improvement
+  /** The difference, seed by seed. */
+  readonly bySeed: readonly number[]
+}
+
+export type Metric = 'Pass@1' | 'Pass@4' | 'Pass@1, unseen tool' | 'area under Pass@1'
+
+/** Recipe minus baseline, in [-1, 1]. */
+export interface Comparison {
+  readonly recipe: string
+  readonly baseline: string
+  readonly at: 'equal steps' | 'equal rollouts'
+  readonly metric: Metric
+  readonly mean: Effect
+  readonly families: Readonly<Record<string, Effect>>
+}
+
+export interface GroupResult {
+  readonly easyShare: number
+  readonly seeds: readonly number[]
+  /** Seeds of the plan that are not finished yet. */
+  readonly unfinishedSeeds: readonly number[]
+  readonly families: readonly string[]
+  /** The SFT checkpoint on the test split. */
+  readonly start: Arm
+  readonly arms: readonly Arm[]
+  /** Area under the validation Pass@1 curve over steps, divided by the steps. */
+  readonly areas: Readonly<Record<string, Score>>
+  readonly comparisons: readonly Comparison[]
+  readonly curves: Readonly<Record<string, Curves>>
+}
+
+export interface CompareResult {
+  readonly formatVersion: 1
+  readonly plan: Omit<ComparePlan, 'checkpoint' | 'formatVersion'>
+  readonly statistics: BootstrapOptions
+  readonly groups: readonly GroupResult[]
+}
+
+type Counts = readonly QuestionCounts[]
+
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
+const familiesOf = (counts: Counts): string[] => [...new Set(counts.map((c) => c.family))].sort()
+
+/** scores[family][seed][question] of a figure of each question; every seed must have answered the same questions. */
+function scoresOf(
+  bySeed: readonly Counts[],
+  value: (c: QuestionCounts, seed: number, index: number) => number,
+): ScoresMSQ {
+  const ids = (counts: Counts) => counts.map((c) => c.questionId).join()
+  const first = ids(bySeed[0]!)
+  if (bySeed.some((counts) => ids(counts) !== first))
+    throw new Error(
+      'compare: every seed must have answered the same questions, got others. Compare again from the start.',
+    )
+  return familiesOf(bySeed[0]!).map((family) =>
+    bySeed.map((counts, s) => counts.flatMap((c, i) => (c.family === family ? [value(c, s, i)] : []))),
+  )
+}
+
+const passScores = (bySeed: readonly Counts[], k: number): ScoresMSQ | null =>
+  bySeed.some((counts) => counts.some((c) => c.samples < k))
+    ? null
+    : scoresOf(bySeed, (c) => passAtK(c.samples, c.correct, k))
+
+/** Mean over families of the means over questions, by seed. */
+const seedMeans = (scores: ScoresMSQ): number[] =>
+  scores[0]!.map((_, s) => mean(scores.map((family) => mean(family[s]!))))
+
+const byFamily = <T>(families: readonly string[], values: readonly T[]): Record<string, T> =>
+  Object.fromEntries(families.map((f, i) => [f, values[i]!]))
+
+function scoreOf(scores: ScoresMSQ, families: readonly string[], options: BootstrapOptions): Score {
+  const found = hierarchicalBootstrap(scores, options)
+  const withoutP = ({ p: _, ...rest }: Estimate) => rest
+  return {
+    mean: withoutP(found.mean),
+    families: byFamily(families, found.families.map(withoutP)),
+    bySeed: seedMeans(scores),
+  }
+}
+
+function compareScores(
+  a: ScoresMSQ,
+  b: ScoresMSQ,
+  families: readonly string[],
+  options: BootstrapOptions,
+): Pick<Comparison, 'mean' | 'families'> {
+  const difference = pairedDifference(a, b)
+  const found = hierarchicalBootstrap(difference, options)
+  const runs = (scores: ScoresMSQ) => scores.map((family) => family.map(mean))
+  const effect = (estimate: Estimate, bySeed: readonly number[], x: number[][], y: number[][]): Effect => ({
+    ...estimate,
+    signFlipP: signFlipTest(bySeed),
+    improvement: probabilityOfImprovement(x, y, options),
+    bySeed,
+  })
+  const [runsA, runsB] = [runs(a), runs(b)]
+  return {
+    mean: effect(found.mean, seedMeans(difference), runsA, runsB),
+    families: byFamily(
+      families,
+      found.families.map((e, m) => effect(e, difference[m]!.map(mean), [runsA[m]!], [runsB[m]!])),
+    ),
+  }
+}
+
+function ratesOf(counts: Counts): ToolRates {
+  const sum = (f: (c: QuestionCounts) => number) => counts.reduce((n, c) => n + f(c), 0)
+  const ratio = (a: number, b: number) => (b === 0 ? null : a / b)
+  const tried = counts.filter((c) => c.toolUsing > 0)
+  return {
+    toolUse: ratio(
+      sum((c) => c.toolUsing),
+      sum((c) => c.samples),
+    ),
+    allWrong: ratio(tried.filter((c) => c.toolUsingCorrect === 0).length, tried.length),
+    rightWithTool: ratio(
+      sum((c) => c.toolUsingCorrect),
+      sum((c) => c.toolUsing),
+    ),
+    rightWithoutTool: ratio(
+      sum((c) => c.correct - c.toolUsingCorrect),
+      sum((c) => c.samples - c.toolUsing),
+    ),
+  }
+}
+
+const at = (cell: Pick<Cell, 'evaluations'>, name: EvaluationName, step: number): Counts | undefined =>
+  cell.evaluations.get(name)!.get(step)
+
+interface ArmInput {
+  readonly recipe: string
+  readonly rolloutsOf: string | null
+  readonly cells: readonly Pick<Cell, 'evaluations' | 'spent'>[]
+  readonly steps: readonly number[]
+}
+
+function armOf({ recipe, rolloutsOf, cells, steps }: ArmInput, options: BootstrapOptions): Arm {
+  const tests = cells.map((c, s) => at(c, 'test', steps[s]!)!)
+  const unseen = cells.map((c, s) => at(c, 'unseen', steps[s]!) ?? [])
+  const families = familiesOf(tests[0]!)
+  const passAt4 = passScores(tests, 4)
+  const all = tests.flat()
+  return {
+    recipe,
+    rolloutsOf,
+    steps,
+    rollouts: cells.map((c, s) => rolloutsSpent(c.spent, steps[s]!)),
+    tokens: cells.map((c, s) => c.spent.slice(0, steps[s]).reduce((n, x) => n + x.tokens, 0)),
+    passAt1: scoreOf(passScores(tests, 1)!, families, options),
+    passAt4: passAt4 && scoreOf(passAt4, families, options),
+    rates: ratesOf(all),
+    ratesByFamily: byFamily(
+      families,
+      families.map((f) => ratesOf(all.filter((c) => c.family === f))),
+    ),
+    unseen: unseen[0]!.length === 0 ? null : scoreOf(passScores(unseen, 1)!, familiesOf(unseen[0]!), options),
+  }
+}
+
+/** Area under each question's own validation curve: the mean over questions is the area under the mean curve. */
+function areaScores(cells: readonly Cell[], start: Cell['evaluations'], lastStep: number): ScoresMSQ {
+  const curves = cells.map((c) => validations(c, start, lastStep))
+  const last = curves.map((points) => points.at(-1)!.counts)
+  return scoresOf(last, (_, s, i) =>
+    meanArea(
+      curves[s]!.map((p) => p.step),
+      curves[s]!.map((p) => passAtK(p.counts[i]!.samples, p.counts[i]!.correct, 1)),
+    ),
+  )
+}
+
+function metricScores(input: ArmInput): [Metric, ScoresMSQ | null, string[]][] {
+  const tests = input.cells.map((c, s) => at(c, 'test', input.steps[s]!)!)
+  const unseen = input.cells.map((c, s) => at(c, 'unseen', input.steps[s]!) ?? [])
+  return [
+    ['Pass@1', passScores(tests, 1), familiesOf(tests[0]!)],
+    ['Pass@4', passScores(tests, 4), familiesOf(tests[0]!)],
+    ['Pass@1, unseen tool', unseen[0]!.length === 0 ? null : passScores(unseen, 1), familiesOf(unseen[0]!)],
+  ]
+}
+
+function comparisonsOf(plan: ComparePlan, group: Group, options: BootstrapOptions): Comparison[] {
+  const { baseline, steps } = plan
+  const cellsOf = (recipe: string) => group.cells.get(recipe)!
+  const same = group.seeds.map(() => steps)
+  const arm = (recipe: string, armSteps: readonly number[] = same): ArmInput => ({
+    recipe,
+    rolloutsOf: null,
+    cells: cellsOf(recipe),
+    steps: armSteps,
+  })
+  const found: Comparison[] = []
+  for (const recipe of plan.recipes.filter((r) => r !== baseline)) {
+    const equal = group.equalSteps.get(recipe)
+    const sides = [
+      ['equal steps', arm(baseline)] as const,
+      ...(equal ? [['equal rollouts', arm(baseline, equal)] as const] : []),
+    ]
+    for (const [at, other] of sides)
+      for (const [i, [metric, a, families]] of metricScores(arm(recipe)).entries()) {
+        const b = metricScores(other)[i]![1]
+        if (a && b) found.push({ recipe, baseline, at, metric, ...compareScores(a, b, families, options) })
+      }
+    const [a, b] = [recipe, baseline].map((r) => areaScores(cellsOf(r), group.start, steps))
+    const families = familiesOf(group.start.get('validation')!.get(0)!)
+    const metric: Metric = 'area under Pass@1'
+    found.push({ recipe, baseline, at: 'equal steps', metric, ...compareScores(a!, b!, families, options) })
+  }
+  return found
+}
+
+function groupResult(plan: ComparePlan, group: Group, options: BootstrapOptions): GroupResult {
+  const { baseline, recipes, steps } = plan
+  const startCell = { evaluations: group.start, spent: [] }
+  const families = familiesOf(group.start.get('test')!.get(0)!)
+  const validationFamilies = familiesOf(group.start.get('validation')!.get(0)!)
+  const equal = recipes.flatMap((recipe) => {
+    const equalSteps = group.equalSteps.get(recipe)
+    return equalSteps
+      ? [armOf({ recipe: baseline, rolloutsOf: recipe, cells: group.cells.get(baseline)!, steps: equalSteps }, options)]
+      : []
+  })
+  const own = recipes.map((recipe) =>
+    armOf({ recipe, rolloutsOf: null, cells: group.cells.get(recipe)!, steps: group.seeds.map(() => steps) }, options),
+  )
+  return {
+    easyShare: group.easyShare,
+    seeds: group.seeds,
+    unfinishedSeeds: plan.seeds.filter((s) => !group.seeds.includes(s)),
+    families,
+    start: armOf({ recipe: 'SFT', rolloutsOf: null, cells: [startCell], steps: [0] }, options),
+    arms: [...own, ...equal],
+    areas: Object.fromEntries(
+      recipes.map((r) => [
+        r,
+        scoreOf(areaScores(group.cells.get(r)!, group.start, steps), validationFamilies, options),
+      ]),
+    ),
+    comparisons: comparisonsOf(plan, group, options),
+    curves: Object.fromEntries(recipes.map((r) => [r, curvesOf(group.cells.get(r)!, group.start, steps, options)])),
+  }
+}
+
+export function compareResult(plan: ComparePlan, groups: readonly Group[], options: BootstrapOptions): CompareResult {
+  const { checkpoint: _, formatVersion: __, ...shown } = plan
+  return {
+    formatVersion: 1,
+    plan: shown,
+    statistics: options,
+    groups: groups.map((g) => groupResult(plan, g, options)),
+  }
+}

@@ -1,0 +1,217 @@
+/** The tables of a comparison as rows of text, for Markdown, HTML and the terminal alike. Percent where a figure is a rate; every interval with what it rests on. */
+import type { Estimate } from '@axpo/eval'
+import type { Arm, CompareResult, Comparison, Effect, GroupResult, Metric, Score } from './compare-result.ts'
+import { armSeconds, type CompareTimes } from './compare-times.ts'
+import { formatSeconds } from './progress.ts'
+
+export interface Table {
+  readonly title: string
+  readonly head: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+  /** What the figures are, and what the intervals rest on. */
+  readonly note: string
+}
+
+const percent = (v: number | null): string => (v === null ? '-' : (100 * v).toFixed(1))
+const signed = (v: number): string => `${v > 0 ? '+' : ''}${(100 * v).toFixed(1)}`
+const p = (v: number): string => (v < 0.001 ? v.toExponential(1) : v.toFixed(3))
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
+const thousands = (values: readonly number[]): string => Math.round(mean(values)).toLocaleString('en-US')
+
+type Shown = Pick<Estimate, 'estimate' | 'low' | 'high'>
+const interval = (e: Shown): string => `${percent(e.estimate)} [${percent(e.low)}, ${percent(e.high)}]`
+const difference = (e: Shown): string => `${signed(e.estimate)} [${signed(e.low)}, ${signed(e.high)}]`
+
+/** What an interval rests on, as it is printed beside it. */
+export const restsOn = (e: Pick<Estimate, 'seeds' | 'questions' | 'replicates'>): string =>
+  `${e.seeds} ${e.seeds === 1 ? 'seed' : 'seeds'}, ${e.questions} questions, ${e.replicates.toLocaleString('en-US')} replicates`
+
+export function armName({ recipe, rolloutsOf }: Pick<Arm, 'recipe' | 'rolloutsOf'>): string {
+  return rolloutsOf === null ? recipe : `${recipe}, rollouts of ${rolloutsOf}`
+}
+
+function level({ statistics }: CompareResult): string {
+  return `${Number((100 * statistics.level).toFixed(2))} %`
+}
+
+function bootstrapNote(result: CompareResult): string {
+  const { replicates, seed } = result.statistics
+  return `${level(result)} percentile intervals of a bootstrap over seeds and questions within families (${replicates.toLocaleString('en-US')} replicates, bootstrap seed ${seed})`
+}
+
+export function scoreTable(result: CompareResult, group: GroupResult): Table {
+  const row = (arm: Arm, area: Score | null) => [
+    armName(arm),
+    thousands(arm.steps),
+    interval(arm.passAt1.mean),
+    arm.passAt4 ? interval(arm.passAt4.mean) : '-',
+    ...group.families.map((f) => interval(arm.passAt1.families[f]!)),
+    area ? interval(area.mean) : '-',
+    restsOn(arm.passAt1.mean),
+  ]
+  return {
+    title: 'Scores on the test split',
+    head: [
+      'recipe',
+      'steps',
+      'Pass@1',
+      'Pass@4',
+      ...group.families.map((f) => `Pass@1 ${f}`),
+      'area',
+      'intervals from',
+    ],
+    rows: [
+      row(group.start, null),
+      ...group.arms.map((arm) => row(arm, arm.rolloutsOf === null ? group.areas[arm.recipe]! : null)),
+    ],
+    note: `Percent. ${bootstrapNote(result)}. Means weigh families alike. Area: under Pass@1 on the validation questions over the steps, divided by the steps. SFT: the checkpoint all runs start from.`,
+  }
+}
+
+export function rateTable(_: CompareResult, group: GroupResult): Table {
+  const row = (arm: Arm) => {
+    const { toolUse, allWrong, rightWithTool, rightWithoutTool } = arm.rates
+    return [
+      armName(arm),
+      percent(toolUse),
+      ...group.families.map((f) => percent(arm.ratesByFamily[f]!.toolUse)),
+      percent(allWrong),
+      percent(rightWithTool),
+      percent(rightWithoutTool),
+    ]
+  }
+  return {
+    title: 'Tools on the test split',
+    head: [
+      'recipe',
+      'tool use',
+      ...group.families.map((f) => `tool use ${f}`),
+      'all wrong',
+      'right with tool',
+      'right without',
+    ],
+    rows: [group.start, ...group.arms].map(row),
+    note: 'Percent, over all rollouts of all seeds. All wrong: questions whose tool-using rollouts are all wrong, of those that have any.',
+  }
+}
+
+/** One table a metric: differences at equal steps and at equal rollouts. */
+export function differenceTable(result: CompareResult, group: GroupResult, metric: Metric): Table | null {
+  const found = group.comparisons.filter((c) => c.metric === metric)
+  if (found.length === 0) return null
+  const families = Object.keys(found[0]!.families)
+  const { baseline } = found[0]!
+  const improvement = ({ improvement: i }: Effect) => `${percent(i.estimate)} [${percent(i.low)}, ${percent(i.high)}]`
+  const row = (c: Comparison) => [
+    `${c.recipe} - ${c.baseline}`,
+    c.at,
+    difference(c.mean),
+    ...(families.length > 1 ? families.map((f) => difference(c.families[f]!)) : []),
+    p(c.mean.signFlipP),
+    p(c.mean.p),
+    improvement(c.mean),
+    restsOn(c.mean),
+  ]
+  return {
+    title: `Difference to ${baseline}: ${metric}`,
+    head: [
+      'recipe',
+      'at',
+      'mean',
+      ...(families.length > 1 ? families : []),
+      'sign-flip p',
+      'bootstrap p',
+      'P(better)',
+      'intervals from',
+    ],
+    rows: found.map(row),
+    note: `Points. ${bootstrapNote(result)}, paired by seed and question. Sign-flip p: exact, two-sided, over seeds; the smallest that ${group.seeds.length} seeds can give is ${p(Math.min(1, 2 / 2 ** group.seeds.length))}. P(better), percent: that a run scores higher than one of ${baseline}, its interval drawn over seeds.`,
+  }
+}
+
+/** Sign-flip p-values and probabilities of each family; the mean stands in the table above it. */
+export function familyTable(result: CompareResult, group: GroupResult): Table | null {
+  const found = group.comparisons.filter((c) => c.metric === 'Pass@1' && Object.keys(c.families).length > 1)
+  if (found.length === 0) return null
+  return {
+    title: 'Pass@1 family by family',
+    head: ['recipe', 'at', 'family', 'difference', 'sign-flip p', 'P(better)', 'intervals from'],
+    rows: found.flatMap((c) =>
+      Object.entries(c.families).map(([family, e]) => [
+        `${c.recipe} - ${c.baseline}`,
+        c.at,
+        family,
+        difference(e),
+        p(e.signFlipP),
+        percent(e.improvement.estimate),
+        restsOn(e),
+      ]),
+    ),
+    note: `As above; ${level(result)} intervals and tests of one family each, without correction for their number.`,
+  }
+}
+
+export function costTable(_: CompareResult, group: GroupResult, times: CompareTimes): Table {
+  const baseline = group.arms[0]!
+  return {
+    title: 'Cost of training',
+    head: ['recipe', 'steps', 'rollouts', 'rollouts / first', 'sampled tokens', 'training time', 'evaluation time'],
+    rows: group.arms.map((arm) => {
+      const seconds = arm.rolloutsOf === null ? armSeconds(times, group, arm.recipe) : null
+      return [
+        armName(arm),
+        thousands(arm.steps),
+        thousands(arm.rollouts),
+        (mean(arm.rollouts) / mean(baseline.rollouts)).toFixed(2),
+        thousands(arm.tokens),
+        seconds ? formatSeconds(seconds.train) : '-',
+        seconds ? formatSeconds(seconds.evaluate) : '-',
+      ]
+    }),
+    note: `Means over ${group.seeds.length} seeds. Time: one process with one thread; ${times.processes} ran at once on this machine. The arms at equal rollouts are the same runs, gone on with, and are timed there.`,
+  }
+}
+
+export function tablesOf(result: CompareResult, group: GroupResult, times: CompareTimes): Table[] {
+  const metrics: Metric[] = ['Pass@1', 'Pass@4', 'area under Pass@1', 'Pass@1, unseen tool']
+  return [
+    scoreTable(result, group),
+    ...metrics.map((m) => differenceTable(result, group, m)),
+    familyTable(result, group),
+    rateTable(result, group),
+    costTable(result, group, times),
+  ].filter((t) => t !== null)
+}
+
+/** All settings of s side by side. */
+export function mapTable(result: CompareResult): Table | null {
+  if (result.groups.length < 2) return null
+  return {
+    title: 'Map of settings',
+    head: ['s', 'recipe', 'Pass@1', 'Pass@4', 'tool use', 'all wrong', 'intervals from'],
+    rows: result.groups.flatMap((group) =>
+      [group.start, ...group.arms].map((arm) => [
+        String(group.easyShare),
+        armName(arm),
+        interval(arm.passAt1.mean),
+        arm.passAt4 ? interval(arm.passAt4.mean) : '-',
+        percent(arm.rates.toolUse),
+        percent(arm.rates.allWrong),
+        restsOn(arm.passAt1.mean),
+      ]),
+    ),
+    note: `Percent. s: share of items that need no tool. ${bootstrapNote(result)}.`,
+  }
+}
+
+/** What stands above a group's tables. */
+export function groupTitle(group: GroupResult): string {
+  const { length } = group.seeds
+  const missing = group.unfinishedSeeds.length
+  const of = missing > 0 ? ` of ${length + missing}; the others are not finished` : ''
+  return `s = ${group.easyShare} (${length} ${length === 1 ? 'seed' : 'seeds'}${of})`
+}
+
+export function settingsLine({ plan }: CompareResult): string {
+  return `Recipes ${plan.recipes.join(', ')}; seeds ${plan.seeds.join(', ')}; ${plan.steps} steps of ${plan.questions} questions, learning rate ${plan.learningRate}; ${plan.evalQuestions} test questions at the end and ${plan.validationQuestions} validation questions every ${plan.evalEvery} steps, ${plan.samples} rollouts each. Every run starts from weights ${plan.checkpointSha256.slice(0, 12)}; runs of one seed see the same questions in the same order.`
+}
