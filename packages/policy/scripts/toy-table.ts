@@ -19,16 +19,22 @@ const { values } = parseArgs({
 const [seeds, steps, updates] = [Number(values.seeds), Number(values.steps), Number(values.updates)]
 const advantage = await loadAdvantage()
 
-console.log(`${seeds} seeds, ${steps} steps, ${updates} update(s) a step; a run has collapsed when its tool rate is below 0.1\n`)
+console.log(
+  `${seeds} seeds, ${steps} steps, ${updates} update(s) a step; a run has collapsed when its tool rate is below 0.1\n`,
+)
 console.log('| g | recipe | tool rate | q | accuracy | collapsed | rollouts a step |')
 console.log('| --- | --- | --- | --- | --- | --- | --- |')
 for (const guess of values.guess.split(',').map(Number))
   for (const recipe of values.recipes.split(',').map(findRecipe)) {
-    const runs = Array.from({ length: seeds }, (_, i) => runToy(advantage, { recipe, seed: i + 1, steps, guess, updates }))
+    const runs = Array.from({ length: seeds }, (_, i) =>
+      runToy(advantage, { recipe, seed: i + 1, steps, guess, updates }),
+    )
     const mean = (f: (run: ToyRun) => number) => runs.reduce((n, run) => n + f(run), 0) / runs.length
     const last = (run: ToyRun) => run.curve.at(-1)!
     const rates = [mean((r) => last(r).toolRate), mean((r) => last(r).callRight), mean((r) => last(r).accuracy)]
     const collapsed = runs.filter((r) => last(r).toolRate < 0.1).length
     const cost = mean((r) => (r.rollouts + r.continuations) / steps)
-    console.log(`| ${guess} | ${recipe.name} | ${rates.map((r) => r.toFixed(2)).join(' | ')} | ${collapsed} | ${cost.toFixed(0)} |`)
+    console.log(
+      `| ${guess} | ${recipe.name} | ${rates.map((r) => r.toFixed(2)).join(' | ')} | ${collapsed} | ${cost.toFixed(0)} |`,
+    )
   }
