@@ -53,10 +53,58 @@ describe('hermes', () => {
       ['[1]', /expected an object/],
       ['{"name": "x", "arguments": []}', /arguments must be an object/],
       ["{'name'}", /JSON/],
+      ['', /JSON/],
+      ['"search"', /expected an object/],
+      ['{"arguments": {}}', /name must be a string/],
+      ['{"name": "x", "arguments": "{}"}', /arguments must be an object/],
+      ['{"name": "x"} {"name": "y"}', /JSON/],
+      [`{"name": "x", "arguments": {"a": ${'['.repeat(50_000)}${']'.repeat(50_000)}}}`, /nested too deeply/],
     ] as const) {
       const call = parseCall(text)
       expect(call.ok ? '' : call.message).toMatch(message)
     }
+  })
+
+  test('a call without arguments is a call with none; unknown keys beside name and arguments are not read', () => {
+    const call = { ok: true, name: 'x', arguments: {}, argumentsJson: '{}' }
+    expect(parseCall('{"name": "x"}')).toEqual(call)
+    expect(parseCall('{"name": "x", "arguments": null, "id": 3}')).toEqual(call)
+  })
+
+  test('property: any tokens parse; a call starts at the first <tool_call> after the first </think>, before any end of turn', () => {
+    const token = fc.oneof(fc.constantFrom(1000, 1001, 1002, 1003), fc.integer({ min: 32, max: 126 }))
+    const pieces = fc.constantFrom(
+      '{"name": "x", "arguments": {}}',
+      '{',
+      '</think>',
+      '<tool_call>',
+      '</tool_call>',
+      'a',
+    )
+    const turns = fc.oneof(
+      fc.array(token, { maxLength: 40 }),
+      fc.array(pieces).map((p) => encode(p.join(''))),
+    )
+    fc.assert(
+      fc.property(turns, (ids) => {
+        const turn = parseTurn(ids, tokens, decode)
+        const thinkEnd = ids.indexOf(tokens.thinkEnd)
+        const after = (id: number) => (thinkEnd < 0 ? -1 : ids.indexOf(id, thinkEnd + 1))
+        const opens =
+          after(tokens.callStart) >= 0 &&
+          !(after(tokens.turnEnd) >= 0 && after(tokens.turnEnd) < after(tokens.callStart))
+        expect(turn.kind === 'call' || (turn.kind === 'failure' && turn.reason === 'open call')).toBe(opens)
+        expect(turn.kind === 'failure' && turn.reason === 'no </think>').toBe(thinkEnd < 0)
+        if (turn.kind === 'call') {
+          expect(turn.callStart).toBe(after(tokens.callStart))
+          expect(ids[turn.callEnd - 1]).toBe(tokens.callEnd)
+          expect(ids.slice(turn.callStart, turn.callEnd - 1)).not.toContain(tokens.callEnd)
+        }
+        if (turn.kind === 'answer')
+          expect(turn.answer).toBe(decode(ids.slice(turn.answerStart, after(tokens.turnEnd))).trim())
+      }),
+      { numRuns: 2000 },
+    )
   })
 
   test('property: canonical JSON ignores the order of keys, and parses back', () => {

@@ -50,7 +50,12 @@ export function parseCall(text: string): ParsedCall {
   if (typeof value.name !== 'string') return { ok: false, message: 'name must be a string', text }
   const args = value.arguments ?? {}
   if (!isRecord(args)) return { ok: false, message: 'arguments must be an object', text }
-  return { ok: true, name: value.name, arguments: args, argumentsJson: canonicalJson(args) }
+  try {
+    return { ok: true, name: value.name, arguments: args, argumentsJson: canonicalJson(args) }
+  } catch {
+    // the stack ended before the brackets did
+    return { ok: false, message: 'arguments are nested too deeply', text }
+  }
 }
 
 /** `decode` turns token ids to text, special tokens kept. The generation prompt has opened the thought already. */

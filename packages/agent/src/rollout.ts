@@ -141,7 +141,12 @@ class Context {
   }
 }
 
-const observationText = ({ text, image }: CallOutcome): string => {
+/** What a tool wrote stays text: none of it may become a token of the template, an image pad without an image least of all. */
+const withoutTags = (text: string): string =>
+  text.replace(/<(?=\|[^<>|]*\|>|\/?(?:think|tool_call|tool_response)>)/g, '< ')
+
+const observationText = ({ text: raw, image }: CallOutcome): string => {
+  const text = withoutTags(raw)
   const content = image ? `<|vision_start|><|image_pad|><|vision_end|>${text}` : text
   return `<|im_end|>\n<|im_start|>user\n<tool_response>\n${content}\n</tool_response><|im_end|>\n<|im_start|>assistant\n<think>\n`
 }
