@@ -1,8 +1,12 @@
-import { afterAll, describe, expect, test } from 'vitest'
-import { cases, randomValues, runCase } from './conformance.ts'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterAll, describe, expect, test, vi } from 'vitest'
+import { loadCases, randomValues, runCase } from './conformance.ts'
 import { type CpuExecutor, createCpuExecutor } from './cpu/executor.ts'
 import { Graph } from './graph.ts'
-import { linear } from './ops/index.ts'
+import { kernels, linear } from './ops/index.ts'
 import { planGraph } from './plan.ts'
 
 const one = await createCpuExecutor({ threads: 1 })
@@ -10,18 +14,45 @@ const plain = await createCpuExecutor({ threads: 1, build: 'plain' })
 const two = await createCpuExecutor({ threads: 2 })
 afterAll(() => Promise.all([one, plain, two].map((executor) => executor.close())))
 
-describe('CPU kernels agree with f64 references', () => {
-  for (const item of cases)
-    for (const T of [1, 37, 131])
-      test(`${item.name}, T=${T}`, async () => {
-        const result = await runCase(one, item, T)
-        expect(result.valueError).toBeLessThan(2e-5)
-        expect(result.gradientError).toBeLessThan(2e-4)
-        const threaded = await runCase(two, item, T)
-        expect(threaded.output).toEqual(result.output)
-        expect(threaded.gradients).toEqual(result.gradients)
-        expect((await runCase(plain, item, T)).valueError).toBeLessThan(2e-5)
-      })
+const cases = await loadCases()
+
+/** No row, one, a prime, more than a workgroup has threads. */
+describe.each([0, 1, 37, 131])('CPU kernels agree with f64 references, T=%i', (T) => {
+  test.each(cases)('$name', async (item) => {
+    const result = await runCase(one, item, T)
+    expect(result.faults).toEqual([])
+    expect(result.valueError).toBeLessThan(2e-5)
+    expect(result.gradientError).toBeLessThan(2e-4)
+    if (T <= 1) return
+    const threaded = await runCase(two, item, T)
+    expect(threaded.output).toEqual(result.output)
+    expect(threaded.gradients).toEqual(result.gradients)
+    if (T > 37) return
+    const unfused = await runCase(plain, item, T)
+    expect(unfused.faults).toEqual([])
+    expect(unfused.valueError).toBeLessThan(2e-5)
+    expect(unfused.gradientError).toBeLessThan(2e-4)
+  })
+})
+
+test('every kernel is run by a case', async () => {
+  const load = vi.spyOn(one, 'load')
+  for (const item of cases) await runCase(one, item, 1)
+  const run = new Set(load.mock.calls.flatMap(([plan]) => plan.steps.map(({ kernel }) => kernel)))
+  expect(kernels.filter((kernel) => !run.has(kernel)).map(({ name }) => name)).toEqual([])
+})
+
+test('an op folder without cases is an error that names it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'axpo-ops-'))
+  await mkdir(join(folder, 'relu'))
+  await expect(loadCases(pathToFileURL(`${folder}/`))).rejects.toThrow(
+    /op relu must have cases, got no file .*relu\.conf/,
+  )
+  await writeFile(join(folder, 'relu', 'relu.conformance.ts'), 'export const cases = []')
+  await expect(loadCases(pathToFileURL(`${folder}/`))).rejects.toThrow(
+    /relu\.conformance\.ts must export cases, got none/,
+  )
+  await rm(folder, { recursive: true })
 })
 
 async function rowsOfLinear(executor: CpuExecutor, M: number): Promise<Float32Array> {

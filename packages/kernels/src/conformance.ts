@@ -1,231 +1,95 @@
 /**
- * One suite for every executor: each op against its f64 reference, its gradients against central differences of that reference.
- * Arenas start as NaN on the CPU executor, so a read of stale memory shows. Used by tests; no test framework in here.
+ * One suite for every executor. Each op folder holds `<op>.conformance.ts` with its cases: values against an f64 reference, gradients against
+ * central differences of that reference, NaN in (it must come out where the reference has it), no rows at all, and canaries: arenas start as
+ * NaN, unused list entries point outside any table, and gradients start at a mark that padding must keep.
+ * Used by tests; no test framework in here. Legend: T live rows, under a capacity that is larger.
  */
+import { existsSync, readdirSync } from 'node:fs'
 import { buildBackward } from './autodiff.ts'
-import type { Executor } from './executor.ts'
+import type { Executor, LoadedPlan } from './executor.ts'
 import { Graph, type Tensor } from './graph.ts'
-import { attentionReference } from './ops/attention/attention.reference.ts'
-import { gatherReference } from './ops/gather/gather.reference.ts'
-import { geluReference } from './ops/gelu/gelu.reference.ts'
-import { linearReference } from './ops/gemm/gemm.reference.ts'
-import * as ops from './ops/index.ts'
-import { layerNormReference } from './ops/layer-norm/layer-norm.reference.ts'
-import { logprobReference } from './ops/logprob/logprob.reference.ts'
-import { rmsNormReference } from './ops/rms-norm/rms-norm.reference.ts'
-import { ropeReference } from './ops/rope/rope.reference.ts'
-import { swigluReference } from './ops/swiglu/swiglu.reference.ts'
+import { add } from './ops/add/add.ts'
 import { forwardCalls, planGraph } from './plan.ts'
 
-type Reference = (inputs: readonly Float64Array[]) => Float64Array
+export type Reference = (inputs: readonly Float64Array[]) => Float64Array
 
-/** An op under test for T live rows. Activations pass through an addition first, so that they have gradients of their own. */
-export interface ConformanceCase {
+/** Host data of a case. With `columns`, its rows follow T; else it has all its elements always. */
+export interface Table {
+  readonly data: Int32Array | Float32Array
+  readonly columns?: number
+}
+export type Tables = Readonly<Record<string, Table>>
+
+/** An op with a gradient. Activations pass through an addition first, so that they have gradients of their own. */
+export interface GradientCase {
   readonly name: string
   /** Widths of activations [T, width]. */
   readonly activations: readonly number[]
   /** [rows, width] of parameters. */
   readonly parameters: readonly (readonly [number, number])[]
-  /** Integer tables by name. */
-  tables?(T: number): Record<string, Int32Array>
+  /** Inputs that have a gradient, the leading ones. Default: all. */
+  readonly gradients?: number
+  tables?(T: number, capacity: number): Tables
   build(g: Graph, inputs: readonly Tensor[], tables: Readonly<Record<string, Tensor>>, dout: Tensor | undefined): Tensor
-  reference(T: number, tables: Readonly<Record<string, Int32Array>>): Reference
+  reference(T: number): Reference
   /** Columns of the output the reference gives, when it has more. */
   readonly columns?: number
   /** The gradient enters by dout [T, 2]. */
   readonly seeded?: true
 }
 
-/** The leading rows of a parameter as a table with live rows and no gradient. */
-function fixedTable(g: Graph, tensor: Tensor, like: Tensor): Tensor {
-  const { storage } = tensor
-  if (storage.kind !== 'persistent') throw new Error(`conformance: ${tensor.name} must be persistent.`)
-  return g.persistent(tensor.name, storage.region, storage.offset, like.rows, tensor.width)
+export interface Outcome {
+  readonly got: ArrayLike<number>
+  readonly want: ArrayLike<number>
 }
 
-const causal = (T: number) => Array.from({ length: T }, (_, row) => Array.from({ length: row + 1 }, (_, key) => key))
-const spans = (T: number) =>
-  Int32Array.from([...Array(T + 1).keys(), ...Array.from({ length: T }, (_, row) => [0, row + 1]).flat()])
-const queries = (T: number) => Int32Array.from(Array.from({ length: T }, (_, key) => [key, T]).flat())
+/** An op without a gradient: runs itself. `region` makes names of regions unique; `poison` puts a NaN in and expects it out. */
+export interface DirectCase {
+  readonly name: string
+  run(executor: Executor, T: number, region: (name: string) => string, poison: boolean): Promise<Outcome>
+}
 
-function attentionCase(heads: number, kvHeads: number, channels: number): ConformanceCase {
-  const shape = { heads, kvHeads, channels, scale: channels ** -0.5 }
-  return {
-    name: `attention ${heads}/${kvHeads}x${channels}`,
-    activations: [heads * channels, kvHeads * channels, kvHeads * channels],
-    parameters: [],
-    tables: (T) => ({ spans: spans(T), queries: queries(T) }),
-    build: (g, [q, k, v], t) =>
-      ops.attention(g, { q: q!, k: k!, v: v!, spans: t.spans!, queries: g.reshape(t.queries!, q!.rows, 2), ...shape }),
-    reference:
-      (T) =>
-      ([q, k, v]) =>
-        attentionReference(q!, k!, v!, causal(T), shape),
+export type ConformanceCase = GradientCase | DirectCase
+
+/** Cases of all ops, found in their folders. Throws for an op that has none. */
+export async function loadCases(folder = new URL('./ops/', import.meta.url)): Promise<readonly ConformanceCase[]> {
+  const found: ConformanceCase[] = []
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue
+    const file = new URL(`${entry.name}/${entry.name}.conformance.ts`, folder)
+    if (!existsSync(file))
+      throw new Error(`conformance: op ${entry.name} must have cases, got no file ${file.pathname}. Write its cases.`)
+    const { cases } = (await import(file.href)) as { readonly cases?: readonly ConformanceCase[] }
+    if (!cases?.length) throw new Error(`conformance: ${file.pathname} must export cases, got none. Write them.`)
+    found.push(...cases)
   }
+  return found
 }
 
-/** Two entries a row: rows i and 7 i + 3, modulo the table. */
-const pairsOf = (T: number, size: number) => Array.from({ length: T }, (_, row) => [row % size, (7 * row + 3) % size])
-function csr(lists: readonly (readonly number[])[]): Int32Array {
-  let sum = 0
-  return Int32Array.from([0, ...lists.map((list) => (sum += list.length)), ...lists.flat()])
-}
-function gatherTables(T: number): Record<string, Int32Array> {
-  const lists = pairsOf(T, 5)
-  const transposed = Array.from({ length: 5 }, (_, column) =>
-    lists.flatMap((list, row) => list.filter((entry) => entry === column).map(() => row)),
-  )
-  return { csr: csr(lists), transposed: csr(transposed) }
-}
+/** What a kernel must not read: far outside any table. */
+const OUTSIDE = 200_000_000
+/** Gradients start here, and what lies between them stays here. */
+const MARK = 0.25
+/** Rows planned for beyond the live ones. */
+const SPARE_ROWS = 3
 
-export const cases: readonly ConformanceCase[] = [
-  {
-    name: 'linear',
-    activations: [37],
-    parameters: [[19, 37]],
-    build: (g, [x, w]) => ops.linear(g, x!, w!),
-    reference:
-      () =>
-      ([x, w]) =>
-        linearReference(x!, w!, undefined, 37, 19),
-  },
-  {
-    name: 'linear with bias, K beyond a block',
-    activations: [300],
-    parameters: [
-      [24, 300],
-      [1, 24],
-    ],
-    build: (g, [x, w, b]) => ops.linear(g, x!, w!, b),
-    reference:
-      () =>
-      ([x, w, b]) =>
-        linearReference(x!, w!, b, 300, 24),
-  },
-  {
-    name: 'rmsNorm',
-    activations: [37],
-    parameters: [[1, 37]],
-    build: (g, [x, w]) => ops.rmsNorm(g, x!, w!, 1e-6),
-    reference:
-      () =>
-      ([x, w]) =>
-        rmsNormReference(x!, w!, 1e-6),
-  },
-  {
-    name: 'layerNorm',
-    activations: [67],
-    parameters: [
-      [1, 67],
-      [1, 67],
-    ],
-    build: (g, [x, w, b]) => ops.layerNorm(g, x!, w!, b!, 1e-6),
-    reference:
-      () =>
-      ([x, w, b]) =>
-        layerNormReference(x!, w!, b!, 1e-6),
-  },
-  {
-    name: 'rope',
-    activations: [24],
-    parameters: [
-      [512, 4],
-      [512, 4],
-    ],
-    build: (g, [x, cos, sin]) => {
-      const table = (tensor: Tensor) => fixedTable(g, tensor, x!)
-      return ops.rope(g, x!, table(cos!), table(sin!), 3)
-    },
-    reference:
-      () =>
-      ([x, cos, sin]) =>
-        ropeReference(x!, cos!, sin!, 3, 8),
-  },
-  attentionCase(4, 1, 8),
-  attentionCase(6, 2, 5),
-  {
-    name: 'swiglu',
-    activations: [13, 13],
-    parameters: [],
-    build: (g, [a, b]) => ops.swiglu(g, a!, b!),
-    reference:
-      () =>
-      ([a, b]) =>
-        swigluReference(a!, b!),
-  },
-  {
-    name: 'gelu tanh',
-    activations: [13],
-    parameters: [],
-    build: (g, [x]) => ops.gelu(g, x!, 'tanh'),
-    reference:
-      () =>
-      ([x]) =>
-        geluReference(x!, 'tanh'),
-  },
-  {
-    name: 'gelu erf',
-    activations: [13],
-    parameters: [],
-    build: (g, [x]) => ops.gelu(g, x!, 'erf'),
-    reference:
-      () =>
-      ([x]) =>
-        geluReference(x!, 'erf'),
-  },
-  {
-    name: 'residual block: add after a branch',
-    activations: [16],
-    parameters: [
-      [16, 16],
-      [1, 16],
-    ],
-    build: (g, [x, w, n]) => ops.add(g, x!, ops.linear(g, ops.rmsNorm(g, x!, n!, 1e-6), w!)),
-    reference:
-      () =>
-      ([x, w, n]) =>
-        linearReference(rmsNormReference(x!, n!, 1e-6), w!, undefined, 16, 16).map((value, i) => value + x![i]!),
-  },
-  {
-    name: 'gather added in place',
-    activations: [12],
-    parameters: [[5, 12]],
-    tables: gatherTables,
-    build: (g, [x, table], t) =>
-      ops.gather(g, { table: table!, csr: t.csr!, csrTransposed: t.transposed!, rows: x!.rows, addTo: x! }),
-    reference:
-      (T) =>
-      ([x, table]) =>
-        gatherReference(
-          table!,
-          pairsOf(T, 5).map((list) => list.map((entry) => [entry, 1] as const)),
-          12,
-          x,
-        ),
-  },
-  {
-    name: 'logprob in tiles',
-    activations: [16],
-    parameters: [[45, 16]],
-    tables: (T) => ({ targets: Int32Array.from({ length: T }, (_, row) => (row * 11) % 41) }),
-    build: (g, [x, head], t, dout) =>
-      ops.logprob(g, {
-        hidden: x!,
-        head: head!,
-        targets: g.reshape(t.targets!, x!.rows, 1),
-        dout: dout!,
-        vocab: 41,
-        tileWidth: 16,
-        invTemperature: 0.8,
-      }),
-    reference:
-      (_, t) =>
-      ([x, head]) =>
-        logprobReference(x!, head!, t.targets!, 16, 41, 0.8),
-    columns: 2,
-    seeded: true,
-  },
-]
+/** pointers [capacityRows + 1], then `entries` numbers of which the lists fill the first. */
+export function listTable(
+  lists: readonly (readonly number[])[],
+  capacityRows: number,
+  entries: number,
+  unit = 1,
+): Table {
+  const data = new Int32Array(capacityRows + 1 + entries).fill(OUTSIDE)
+  let end = 0
+  data[0] = 0
+  for (const [row, list] of lists.entries()) {
+    data.set(list, capacityRows + 1 + end)
+    end += list.length
+    data[row + 1] = end / unit
+  }
+  return { data }
+}
 
 /** Deterministic values in [-1, 1). */
 export function randomValues(length: number, seed: number): Float32Array {
@@ -239,20 +103,42 @@ export function randomValues(length: number, seed: number): Float32Array {
 export interface ConformanceResult {
   readonly valueError: number
   readonly gradientError: number
-  /** The output, to compare runs to the bit. */
-  readonly output: Float32Array
-  readonly gradients: Float32Array
+  /** What went wrong with NaN or outside the live elements, in words. */
+  readonly faults: readonly string[]
+  /** Output and gradients, to compare runs to the bit. */
+  readonly output: ArrayLike<number>
+  readonly gradients: ArrayLike<number>
 }
 
 let runs = 0
+/** Names of regions no other run has. */
+function uniqueRegions(): (name: string) => string {
+  const run = runs++
+  return (name) => `conformance ${run} ${name}`
+}
 
-/** Largest |difference| / (1 + |reference|) of output and gradients, at T live rows under a capacity of `capacity`. */
-export async function runCase(
-  executor: Executor,
-  test: ConformanceCase,
-  T: number,
-  capacity = T,
-): Promise<ConformanceResult> {
+/** Errors are the largest |difference| / (1 + |reference|). */
+export async function runCase(executor: Executor, test: ConformanceCase, T: number): Promise<ConformanceResult> {
+  if (!('run' in test)) return runGradientCase(executor, test, T)
+  const clean = await test.run(executor, T, uniqueRegions(), false)
+  const poisoned = T > 0 ? await test.run(executor, T, uniqueRegions(), true) : { got: [], want: [] }
+  const faults = T > 0 ? nanFaults('NaN in', poisoned) : []
+  return { valueError: largestError(clean), gradientError: 0, faults, output: clean.got, gradients: [] }
+}
+
+interface Prepared {
+  readonly loaded: LoadedPlan
+  readonly y: Tensor
+  readonly dy: Tensor
+  readonly region: string
+  readonly gradientRegion: string
+  /** First element of each input, in both regions, and elements in all. */
+  readonly offsets: readonly number[]
+  readonly total: number
+}
+
+function prepare(executor: Executor, test: GradientCase, T: number): Prepared {
+  const capacity = T + SPARE_ROWS
   const g = new Graph({ T: capacity })
   const rows = g.symbol('T')
   const sizes = [...test.activations.map((width) => [capacity, width] as const), ...test.parameters]
@@ -260,68 +146,107 @@ export async function runCase(
   let total = 0
   for (const [count, width] of sizes) {
     offsets.push(total)
-    total += Math.ceil((count * width) / 64) * 64
+    total += Math.ceil((count * width + 1) / 64) * 64
   }
-  const [region, gradientRegion] = [`params`, `grads`].map((name) => `${name}${runs++}`) as [string, string]
-  const zeroWidth = Math.max(1, ...test.activations)
-  executor.allocate(region, total + capacity * zeroWidth)
+  const name = uniqueRegions()
+  const [region, gradientRegion, zeros] = [name('inputs'), name('gradients'), name('zeros')]
+  executor.allocate(region, total)
   executor.allocate(gradientRegion, total)
+  executor.allocate(zeros, capacity * Math.max(1, ...test.activations))
   const inputs = sizes.map(([count, width], i) => {
     const shape = i < test.activations.length ? rows : count
-    const parameter = g.persistent(
-      `input${i}`,
-      region,
-      offsets[i]!,
-      shape,
-      width,
-      g.persistent(`gradient${i}`, gradientRegion, offsets[i]!, shape, width),
-    )
-    if (i >= test.activations.length) return parameter
-    return ops.add(g, parameter, g.persistent('zero', region, total, rows, width))
+    const gradient = g.persistent(`gradient ${i}`, gradientRegion, offsets[i]!, shape, width)
+    const input = g.persistent(`input ${i}`, region, offsets[i]!, shape, width, gradient)
+    return i < test.activations.length ? add(g, input, g.persistent('zero', zeros, 0, rows, width)) : input
   })
-  const tableData = test.tables?.(T) ?? {}
-  if (capacity !== T && test.tables) throw new Error('conformance: cases with tables need capacity = T.')
-  const tables = Object.fromEntries(
-    Object.entries(tableData).map(([name, data]) => [name, tableTensor(g, name, data, T)]),
-  )
-  const dout = test.seeded ? g.host('dout', rows, 2) : undefined
-  const y = test.build(
-    g,
-    inputs.map((tensor) => tensor),
-    tables,
-    dout,
-  )
-  const dy = dout ?? g.host('dy', y.rows, y.width)
-  const plan = planGraph(g, { phases: { forward: forwardCalls(g), backward: buildBackward(g, dout ? [] : [[y, dy]]) } })
-  const data = sizes.map(([count, width], i) =>
-    randomValues((i < test.activations.length ? T : count) * width, 17 + i * 101 + T),
-  )
-  for (const [i, values] of data.entries()) executor.writeRegion(region, offsets[i]!, values)
-  const loaded = executor.load(plan)
-  for (const [name, values] of Object.entries(tableData)) loaded.write(tables[name]!, values)
-  const seed = randomValues(T * dy.width, 5)
-  loaded.write(dy, seed)
-  await loaded.run('forward', { T })
-  const output = (await loaded.read(y, T)) as Float32Array
-  await loaded.run('backward', { T })
-  const gradients = await executor.readRegion(gradientRegion, 0, total)
-  loaded.free()
-  const reference = test.reference(T, tableData)
-  const inputs64 = data.map((values) => Float64Array.from(values))
-  const columns = test.columns ?? y.width
-  return {
-    valueError: valueError(output, y.width, columns, reference(inputs64)),
-    gradientError: gradientError(reference, inputs64, seed, gradients, offsets, test.name === 'rope' ? 1 : data.length),
-    output,
-    gradients,
+  const data = test.tables?.(T, capacity) ?? {}
+  const tables: Record<string, Tensor> = {}
+  for (const [key, { data: values, columns }] of Object.entries(data)) {
+    const dtype = values instanceof Int32Array ? 'i32' : 'f32'
+    tables[key] = columns ? g.host(key, rows, columns, dtype) : g.host(key, values.length, 1, dtype)
   }
+  const dout = test.seeded ? g.host('dout', rows, 2) : undefined
+  const y = test.build(g, inputs, tables, dout)
+  const dy = dout ?? g.host('dy', y.rows, y.width)
+  const backward = buildBackward(g, dout ? [] : [[y, dy]])
+  const loaded = executor.load(planGraph(g, { phases: { forward: forwardCalls(g), backward } }))
+  for (const [key, { data: values }] of Object.entries(data)) loaded.write(tables[key]!, values)
+  return { loaded, y, dy, region, gradientRegion, offsets, total }
 }
 
-/** Tables whose rows follow T are made [T, width] so that they can be seen with live rows. */
-function tableTensor(g: Graph, name: string, data: Int32Array, T: number): Tensor {
-  return name === 'queries' || name === 'targets'
-    ? g.host(name, g.symbol('T'), data.length / T, 'i32')
-    : g.host(name, data.length, 1, 'i32')
+async function runGradientCase(executor: Executor, test: GradientCase, T: number): Promise<ConformanceResult> {
+  const prepared = prepare(executor, test, T)
+  const { loaded, y, dy, region, gradientRegion, offsets, total } = prepared
+  const widths = [...test.activations.map((width) => [T, width] as const), ...test.parameters]
+  const data = widths.map(([count, width], i) => randomValues(count * width, 17 + i * 101 + T))
+  executor.writeRegion(region, 0, new Float32Array(total).fill(Number.NaN))
+  for (const [i, values] of data.entries()) executor.writeRegion(region, offsets[i]!, values)
+  const seed = randomValues(T * dy.width, 5)
+  const backward = async (values: Float32Array) => {
+    executor.writeRegion(gradientRegion, 0, new Float32Array(total).fill(MARK))
+    loaded.write(dy, values)
+    await loaded.run('forward', { T })
+    await loaded.run('backward', { T })
+    return executor.readRegion(gradientRegion, 0, total)
+  }
+  const forward = async () => {
+    await loaded.run('forward', { T })
+    return (await loaded.read(y, T)) as Float32Array
+  }
+  const output = await forward()
+  const gradients = await backward(seed)
+  const reference = test.reference(T)
+  const inputs = data.map((values) => Float64Array.from(values))
+  const columns = test.columns ?? y.width
+  const outcome = (got: Float32Array) => ({ got: firstColumns(got, y.width, columns), want: reference(inputs) })
+  const checked = inputs.slice(0, test.gradients ?? inputs.length)
+  const faults = strayWrites(gradients, offsets, T > 0 ? checked : [])
+  const result = {
+    valueError: largestError(outcome(output)),
+    gradientError: T > 0 ? gradientError(reference, inputs, checked, seed, gradients, offsets) : 0,
+  }
+  if (T > 0) {
+    const poisoning = {
+      inputs,
+      write: (i: number, at: number, x: number) => executor.writeRegion(region, offsets[i]! + at, Float32Array.of(x)),
+    }
+    faults.push(...(await poisonInputs(poisoning, async () => outcome(await forward()))))
+    const poisoned = await backward(seed.map((value, i) => (i >= seed.length - dy.width ? Number.NaN : value)))
+    for (const [i, { length }] of checked.entries())
+      if (!poisoned.subarray(offsets[i]!, offsets[i]! + length).some(Number.isNaN))
+        faults.push(`NaN in the gradient of the last row of the output does not reach the gradient of input ${i}`)
+  }
+  loaded.free()
+  return { ...result, faults, output, gradients }
+}
+
+interface Poisoning {
+  readonly inputs: readonly Float64Array[]
+  write(input: number, index: number, value: number): void
+}
+
+/** A NaN as the first element of each input, or as the last where the first is not used. */
+async function poisonInputs({ inputs, write }: Poisoning, forward: () => Promise<Outcome>): Promise<string[]> {
+  const faults: string[] = []
+  for (const [i, values] of inputs.entries()) {
+    let found: string[] = []
+    for (const index of [0, values.length - 1]) {
+      const kept = values[index]!
+      values[index] = Number.NaN
+      write(i, index, Number.NaN)
+      const outcome = await forward()
+      values[index] = kept
+      write(i, index, kept)
+      found = nanFaults(`NaN in input ${i}`, outcome)
+      if (Array.from(outcome.want).some(Number.isNaN)) break
+    }
+    faults.push(...found)
+  }
+  return faults
+}
+
+function firstColumns(values: Float32Array, width: number, columns: number): Float32Array {
+  return columns === width ? values : values.filter((_, index) => index % width < columns)
 }
 
 function worst(error: number, got: number, want: number): number {
@@ -329,24 +254,42 @@ function worst(error: number, got: number, want: number): number {
   return Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(error, difference)
 }
 
-function valueError(output: Float32Array, width: number, columns: number, want: Float64Array): number {
+function largestError({ got, want }: Outcome): number {
+  if (got.length !== want.length) return Number.POSITIVE_INFINITY
   let error = 0
-  for (const [index, value] of want.entries())
-    error = worst(error, output[Math.floor(index / columns) * width + (index % columns)]!, value)
+  for (let i = 0; i < want.length; i++) error = worst(error, got[i]!, want[i]!)
   return error
+}
+
+/** Where the reference is NaN the kernel must be, and nowhere else. */
+function nanFaults(what: string, { got, want }: Outcome): string[] {
+  for (let i = 0; i < want.length; i++)
+    if (Number.isNaN(got[i]) !== Number.isNaN(want[i]))
+      return [`${what}: element ${i} of the output is ${got[i]}, the reference's is ${want[i]}`]
+  return Array.from(want).some(Number.isNaN) ? [] : [`${what}: the reference has no NaN, the case shows nothing`]
+}
+
+/** Elements of the gradient region outside the live gradients keep the mark. */
+function strayWrites(gradients: Float32Array, offsets: readonly number[], checked: readonly Float64Array[]): string[] {
+  const live = new Uint8Array(gradients.length)
+  for (const [i, { length }] of checked.entries()) live.fill(1, offsets[i]!, offsets[i]! + length)
+  const stray = gradients.findIndex((value, i) => !live[i] && value !== MARK)
+  return stray < 0
+    ? []
+    : [`element ${stray} of the gradients lies outside the live ones and became ${gradients[stray]}`]
 }
 
 function gradientError(
   reference: Reference,
-  inputs: Float64Array[],
+  inputs: readonly Float64Array[],
+  checked: readonly Float64Array[],
   seed: Float32Array,
   gradients: Float32Array,
   offsets: readonly number[],
-  checked: number,
 ): number {
   const loss = () => reference(inputs).reduce((sum, value, index) => sum + value * seed[index]!, 0)
   let error = 0
-  for (const [i, values] of inputs.slice(0, checked).entries())
+  for (const [i, values] of checked.entries())
     for (let probe = 0; probe < 6; probe++) {
       const index = (probe * 7919) % values.length
       const kept = values[index]!
@@ -355,7 +298,7 @@ function gradientError(
       values[index] = kept - 1e-4
       const down = loss()
       values[index] = kept
-      error = worst(error, gradients[offsets[i]! + index]!, (up - down) / 2e-4)
+      error = worst(error, gradients[offsets[i]! + index]! - MARK, (up - down) / 2e-4)
     }
   return error
 }

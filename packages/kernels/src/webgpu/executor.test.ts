@@ -244,24 +244,6 @@ describe.runIf(await adapterForTests('webgpu/executor'))('WebGPU executor', asyn
     expect(await run([40, 3, 63, 9, 8, 7, 20, 0, 1], 'pool-b')).toEqual(packed)
   })
 
-  test('gather with weights; empty rows are zero', async () => {
-    const g = new Graph()
-    const [table, csr, weights] = [g.host('table', 3, 5), g.host('csr', 4 + 3, 1, 'i32'), g.host('weights', 3, 1)]
-    const y = gather(g, { table, csr, weights, rows: 3 })
-    const plan = executor.load(planGraph(g))
-    const values = randomValues(15, 8)
-    plan.write(table, values)
-    plan.write(csr, Int32Array.of(0, 2, 2, 3, 1, 2, 0))
-    plan.write(weights, Float32Array.of(0.25, 0.75, 2))
-    await plan.run('forward')
-    const got = await plan.read(y)
-    for (let i = 0; i < 5; i++) {
-      expect(got[i]).toBeCloseTo(0.25 * values[5 + i]! + 0.75 * values[10 + i]!, 6)
-      expect(got[5 + i]).toBe(0)
-      expect(got[10 + i]).toBeCloseTo(2 * values[i]!, 6)
-    }
-  })
-
   test('flat kernels go on beyond 65535 workgroups', async () => {
     const n = 65536 * 64 + 1
     executor.allocate('long', n)

@@ -214,6 +214,8 @@ export class WebGpuPlan implements LoadedPlan {
     }
     for (let index = first; index < first + count; index++) {
       const { pipeline, bindGroup, workgroups, detours } = this.steps[index]!
+      // no row lives: nothing to write
+      if (workgroups[0] * workgroups[1] * workgroups[2] === 0) continue
       if (detours.length > 0) endPass()
       for (const { slice, byteOffset, stagingOffset, byteLength } of detours)
         encoder.copyBufferToBuffer(slice, byteOffset, this.staging!, stagingOffset, byteLength)

@@ -83,7 +83,7 @@ fn main_attention(
   // A row without keys gets zeros.
   var inverse = 0.0;
   var lse = LOWEST;
-  if (total > 0.0) {
+  if (total != 0.0) {
     inverse = 1.0 / total;
     lse = peak + log(total);
   }
