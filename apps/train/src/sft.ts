@@ -65,9 +65,9 @@ export const defaultSftSettings: SftSettings = {
   phases: [
     {
       mixture: sftPhases[1],
-      steps: 2400,
-      learningRate: 2e-3,
-      decaySteps: 600,
+      steps: 1000,
+      learningRate: 1e-3,
+      decaySteps: 200,
       families: ['zoom', 'zoom', 'python', 'search'],
       fewerCellsShare: 0.5,
       siblings: true,

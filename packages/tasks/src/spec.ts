@@ -76,7 +76,7 @@ export interface SearchSpec extends Base {
   readonly family: 'search'
   readonly entity: number
   readonly attribute: number
-  /** Facts of the episode; the first is the one asked for. */
+  /** Facts of the episode; the first is the one asked for, the others tell the same attribute of other entities: what a misread icon leads to. */
   readonly facts: readonly { readonly entity: number; readonly attribute: number; readonly value: number }[]
 }
 
@@ -127,13 +127,13 @@ function searchSpec(
 ): SearchSpec {
   const { entities, attributes, distractors } = base.difficulty
   const answer = random.below(4)
-  const pairs = random.draw(range(entities * attributes), distractors + 1)
-  const facts = pairs.map((p, i) => ({
-    entity: Math.floor(p / attributes),
-    attribute: p % attributes,
+  const attribute = random.below(attributes)
+  const facts = random.draw(range(entities), distractors + 1).map((entity, i) => ({
+    entity,
+    attribute,
     value: i === 0 ? answer : (answer + 1 + random.below(3)) % 4,
   }))
-  return { ...base, family: 'search', answer, entity: facts[0]!.entity, attribute: facts[0]!.attribute, facts }
+  return { ...base, family: 'search', answer, entity: facts[0]!.entity, attribute, facts }
 }
 
 function imageSearchSpec(base: Parameters<typeof searchSpec>[0], random: Random): ImageSearchSpec {
@@ -152,8 +152,8 @@ function checkDifficulty(d: Difficulty): void {
     [d.entities >= 1 && d.entities <= 32, 'entities must be 1 to 32', d.entities],
     [d.attributes >= 1 && d.attributes <= 8, 'attributes must be 1 to 8', d.attributes],
     [
-      d.distractors >= 0 && d.distractors < d.entities * d.attributes,
-      'distractors must be fewer than the facts there are',
+      d.distractors >= 0 && d.distractors < d.entities,
+      'distractors must be fewer than the entities',
       d.distractors,
     ],
     [d.noise >= 0 && d.noise < 0.5, 'noise must lie in [0, 0.5)', d.noise],

@@ -53,10 +53,10 @@ const pinned = [
   'zoom-test-1234 980df06550f578de',
   'python-test-7 6bf32120d9420624',
   'python-test-1234 0f6a03f7d8ca390f',
-  'search-test-7 edf0634c57fc3ec8',
-  'search-test-1234 a36f4fb3f686ad6e',
-  'image_search-test-7 1da98c325d7e44c4',
-  'image_search-test-1234 c0c6d961e37f6693',
+  'search-test-7 24a918a313280971',
+  'search-test-1234 94fa34a053169d0e',
+  'image_search-test-7 aefc5b6f822f6827',
+  'image_search-test-1234 6810581021c4bbda',
 ]
 
 test('splits never share an item', () => {
@@ -142,19 +142,23 @@ test('search facts are uniform: entities, attributes, values (5 standard errors)
       expect(Math.abs(share - 1 / kinds)).toBeLessThan(5 * error)
     }
   }
+  uniform(
+    specs.map((s) => s.attribute),
+    8,
+  )
   for (const facts of [specs.map((s) => s.facts[0]!), specs.flatMap((s) => s.facts)]) {
     uniform(
       facts.map((f) => f.entity),
       32,
     )
     uniform(
-      facts.map((f) => f.attribute),
-      8,
-    )
-    uniform(
       facts.map((f) => f.value),
       4,
     )
+  }
+  for (const { facts, attribute } of specs) {
+    expect(facts.every((f) => f.attribute === attribute)).toBe(true)
+    expect(new Set(facts.map((f) => f.entity)).size).toBe(facts.length)
   }
   // the same pair asked for twice has another value as often as chance says: nothing to memorise
   const byPair = Map.groupBy(specs, (s) => `${s.entity} ${s.attribute}`)
