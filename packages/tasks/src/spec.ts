@@ -151,11 +151,7 @@ function checkDifficulty(d: Difficulty): void {
     [d.markers >= 1 && d.markers <= 8, 'markers must be 1 to 8', d.markers],
     [d.entities >= 1 && d.entities <= 32, 'entities must be 1 to 32', d.entities],
     [d.attributes >= 1 && d.attributes <= 8, 'attributes must be 1 to 8', d.attributes],
-    [
-      d.distractors >= 0 && d.distractors < d.entities,
-      'distractors must be fewer than the entities',
-      d.distractors,
-    ],
+    [d.distractors >= 0 && d.distractors < d.entities, 'distractors must be fewer than the entities', d.distractors],
     [d.noise >= 0 && d.noise < 0.5, 'noise must lie in [0, 0.5)', d.noise],
   ]
   for (const [holds, rule, got] of rules) if (!holds) throw new Error(`difficulty: ${rule}, got ${got}.`)
