@@ -1,8 +1,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
-import { suiteShow } from './suite-show.ts'
+import { Command } from 'commander'
+import { expect, test, vi } from 'vitest'
+import { addShowCommand, suiteShow } from './suite-show.ts'
 
 test('writes the page and the PNG; wrong requests are refused before anything is written', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'suite-show-'))
@@ -18,6 +19,27 @@ test('writes the page and the PNG; wrong requests are refused before anything is
     expect((await readFile(join(out, 'gallery.html'), 'utf8')).match(/<article>/g)).toHaveLength(4)
     expect((await readFile(join(out, 'gallery.png'))).subarray(1, 4).toString()).toBe('PNG')
   } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('the command: every family that the split has, and where the files lie', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'suite-show-'))
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+  const families = async (args: readonly string[]) => {
+    const suite = new Command('suite')
+    addShowCommand(suite)
+    await suite.parseAsync(['show', '--out', folder, '--count', '1', ...args], { from: 'user' })
+    const page = await readFile(join(folder, 'gallery.html'), 'utf8')
+    return [...page.matchAll(/<h2>(\w+) /g)].map((m) => m[1])
+  }
+  try {
+    expect(await families([])).toEqual(['zoom', 'python', 'search', 'image_search'])
+    expect(await families(['--split', 'train', '--s', '1'])).toEqual(['zoom', 'python', 'search'])
+    expect(await families(['--family', 'search'])).toEqual(['search'])
+    expect(log.mock.calls[0]![0]).toContain(join(folder, 'gallery.png'))
+  } finally {
+    log.mockRestore()
     await rm(folder, { recursive: true })
   }
 })
