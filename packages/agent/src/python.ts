@@ -15,7 +15,7 @@ import type { Tool, ToolResult } from './tool.ts'
 export interface PythonOptions extends PoolOptions {
   /** Wall-clock limit of one call; time in the queue does not count. */
   readonly timeoutMs: number
-  /** Interpreters side by side, about 130 MB each; two, so that one stands ready while the other restarts. */
+  /** Interpreters side by side, about 200 MB each; two, so that one stands ready while the other restarts. */
   readonly interpreters: number
   /** Observations longer than this keep their head and their tail. */
   readonly characters: number
