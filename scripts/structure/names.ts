@@ -14,12 +14,15 @@ test('no file or folder is a drawer for everything', () => {
 test('folders are one lower-case word or an op; files are kebab-case, but for documents and the names that tools ask for', () => {
   const documents = /^([A-Z]+\.md|LICENSE)$/
   const toolNames = /^(tokenizer_config|preprocessor_config)\.json$/
+  /** Python's own rule: a module's name must be an identifier. */
+  const pythonModule = /^[a-z0-9]+(_[a-z0-9]+)*\.py$/
   const kebab = /^\.?[a-z0-9]+([-.][a-z0-9]+)*$/
   const bad = files.filter((path) => {
     const parts = path.split('/')
     const name = parts.pop()!
     return (
-      !parts.every((part) => kebab.test(part)) || !(kebab.test(name) || documents.test(name) || toolNames.test(name))
+      !parts.every((part) => kebab.test(part)) ||
+      !(kebab.test(name) || pythonModule.test(name) || documents.test(name) || toolNames.test(name))
     )
   })
   expect(bad).toEqual([])

@@ -31,12 +31,19 @@ function declaredSettings(): Record<string, string[]> {
   return found
 }
 
-/** Flags, as declared to commander: `file` -> flags. */
+/** The call that declares a flag to commander: `.option('--x')`, `new Option('--x')`. */
+function declaresFlag(parent: Node | null): boolean {
+  const callee = parent?.callee as Node | undefined
+  const name = String((callee?.property as Node | undefined)?.name ?? callee?.name ?? '')
+  return /^([oO]ption|requiredOption)$/.test(name)
+}
+
+/** `file` -> flags. */
 function declaredFlags(): Record<string, string[]> {
   const found: Record<string, string[]> = {}
   for (const path of sources.filter((p) => p.startsWith('apps/')))
-    for (const { node } of nodesOf(path, /['"`]--/)) {
-      if (node.type !== 'Literal' || typeof node.value !== 'string') continue
+    for (const { node, parent } of nodesOf(path, /['"`]--/)) {
+      if (node.type !== 'Literal' || typeof node.value !== 'string' || !declaresFlag(parent)) continue
       const flag = /^(?:--?[a-z-]+, )?(--[a-z-]+)(?: <[^>]+>)?$/.exec(node.value)?.[1]
       if (flag) found[path] = [...(found[path] ?? []), flag].sort()
     }

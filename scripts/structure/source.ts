@@ -54,7 +54,7 @@ export interface Manifest {
 export const manifestOf = (folder: string): Manifest => JSON.parse(read(`${folder}/package.json`)) as Manifest
 
 /** Tests and what only tests use: they may do what the code may not. */
-export const isTest = (path: string): boolean => /\.(test|fixture)\.ts$/.test(path)
+export const isTest = (path: string): boolean => /\.(test|fixture|conformance)\.ts$/.test(path)
 /** AssemblyScript: TypeScript's syntax but for decorators on functions. */
 export const isAssemblyScript = (path: string): boolean => /\.as\.ts$|\/assembly\//.test(path)
 export const isTypeScript = (path: string): boolean => path.endsWith('.ts') && !isAssemblyScript(path)
