@@ -38,12 +38,13 @@ interface Samples {
 const SAMPLE_MS = 3
 
 /** Runs a phase until enough time has passed; on WebGPU a small read waits for the queue. */
-async function timePhase(
+export async function timePhase(
   loaded: LoadedPlan,
   phase: string,
   calls: number,
   live: Record<string, number>,
   sync: (() => Promise<unknown>) | null,
+  leastMs = SAMPLE_MS,
 ): Promise<number> {
   let runs = 0
   const start = performance.now()
@@ -51,7 +52,7 @@ async function timePhase(
     await loaded.run(phase, live)
     if (sync) await sync()
     runs++
-  } while (performance.now() - start < SAMPLE_MS)
+  } while (performance.now() - start < leastMs)
   return (performance.now() - start) / (runs * calls)
 }
 
@@ -83,7 +84,7 @@ async function sampleAll(
 }
 
 /** A single matrix product outside of any model, by the public builders and their backward rule. */
-function loadGemm(
+export function loadGemm(
   executor: Executor,
   { M, N, K, mode }: GemmShape,
   repeats: number,
@@ -118,7 +119,7 @@ function loadGemm(
   return { loaded, out: dy }
 }
 
-const label = ({ M, N, K, mode }: GemmShape) => `${M}x${N}x${K} ${mode}`
+const label = ({ M, N, K, mode, adds }: GemmShape) => `${M}x${N}x${K} ${mode}${adds ? '+' : ''}`
 
 interface GemmRow {
   readonly name: string
@@ -197,7 +198,9 @@ const syncOf = (device: Device, loaded: LoadedPlan, tensor: Tensor) =>
 
 function squares(device: Device['kind'], quick: boolean): GemmShape[] {
   const sides = quick ? [128] : device === 'software' ? [256, 512] : [256, 512, 1024]
-  return sides.flatMap((side) => (['nt', 'nn', 'tn'] as const).map((mode) => ({ M: side, N: side, K: side, mode })))
+  return sides.flatMap((side) =>
+    (['nt', 'nn', 'tn'] as const).map((mode) => ({ M: side, N: side, K: side, mode, adds: mode === 'tn' })),
+  )
 }
 
 async function measureConfig(

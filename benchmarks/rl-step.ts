@@ -4,7 +4,7 @@
  */
 import type { Model, SampleResult, TrainSequence } from '../packages/model/src/index.ts'
 import { timed } from './timing.ts'
-import { createPrompt, PROMPT_TOKENS, type Prompt, unshared, type Workload } from './workload.ts'
+import { createPrompt, type Prompt, unshared, type Workload } from './workload.ts'
 
 export interface RlVariant {
   /** False: every rollout has a prompt of its own, of the same size. */
@@ -13,6 +13,8 @@ export interface RlVariant {
   readonly continuations: number
   /** Sampled tokens of rollout i of n. */
   readonly lengthOf: (i: number) => number
+  /** Default PROMPT_TOKENS. */
+  readonly promptTokens?: number
 }
 
 /** 15 to 45 tokens, as nano's rollouts have. */
@@ -55,7 +57,7 @@ async function continueForks(
     Array.from({ length: count }, async (_, k) => {
       const fork = Math.floor(k / CONTINUATIONS_A_FORK)
       const source = rollouts[Math.floor((fork * rollouts.length) / forks)]!
-      const prefix = PROMPT_TOKENS + ((source.tokens.length - PROMPT_TOKENS) >> 1)
+      const prefix = source.trainFrom + ((source.tokens.length - source.trainFrom) >> 1)
       const context = source.tokens.slice(0, prefix)
       const prompt = variant.shared ? source.prompt : unshared(source.prompt, rollouts.length + k)
       if (!variant.shared) context[0] = prompt.tokens[0]!
@@ -80,7 +82,9 @@ async function sampleAll(
   variant: RlVariant,
   step: number,
 ): Promise<Rollout[]> {
-  const prompts = Array.from({ length: sizes.questions }, (_, q) => createPrompt(config, step * sizes.questions + q))
+  const prompts = Array.from({ length: sizes.questions }, (_, q) =>
+    createPrompt(config, step * sizes.questions + q, variant.promptTokens),
+  )
   const rollouts = await Promise.all(
     Array.from({ length: sizes.questions * sizes.samples }, async (_, i) => {
       const question = Math.floor(i / sizes.samples)

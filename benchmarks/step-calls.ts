@@ -31,6 +31,8 @@ export interface GemmShape {
   readonly K: number
   /** nt: A·B^T, nn: A·B, tn: A^T·B. */
   readonly mode: 'nt' | 'nn' | 'tn'
+  /** The product is added to what is there: gradients of weights. */
+  readonly adds: boolean
 }
 
 export interface StepCall {
@@ -64,13 +66,13 @@ function wordsOf(call: Call, live: Live): Record<string, number> {
 
 /** Shape of a matrix product; a kernel named gemm without these words is a mistake worth stopping for. */
 export function gemmShape(call: Call, live: Live): GemmShape {
-  const { M, N, K, mode } = wordsOf(call, live)
+  const { M, N, K, mode, acc } = wordsOf(call, live)
   const spelled = modes[mode ?? -1]
   if (!M || !N || !K || !spelled)
     throw new Error(
       `bench: ${call.kernel.name} must have words M, N, K, mode, got ${Object.keys(call.words)}. Adapt step-calls.ts.`,
     )
-  return { M, N, K, mode: spelled }
+  return { M, N, K, mode: spelled, adds: acc === 1 }
 }
 
 function liveElements(tensor: Tensor, live: Live): number {

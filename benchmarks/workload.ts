@@ -25,7 +25,8 @@ const IMAGE_TOKENS = 16
 const IMAGE_SIDE = 128
 
 export type ConfigName = 'nano' | 'small'
-const directories: Readonly<Record<ConfigName, string>> = {
+/** Folders with config.json and preprocessor_config.json. */
+export const directories: Readonly<Record<ConfigName, string>> = {
   nano: nanoDirectory,
   small: fileURLToPath(new URL('./configs/small', import.meta.url)),
 }
@@ -151,9 +152,9 @@ function textToken(seed: number, index: number): number {
   return (Math.imul(index * 31 + seed * 7 + 1, 2654435761) >>> 9) % 480
 }
 
-/** 20 tokens common to all questions, 7 of its own, an image, two markers around it. */
-export function createPrompt(config: ModelConfig, seed: number): Prompt {
-  const text = Array.from({ length: PROMPT_TOKENS - IMAGE_TOKENS - 2 }, (_, i) => (i < 20 ? i : textToken(seed, i)))
+/** 20 tokens common to all questions, some of its own, an image, two markers around it. */
+export function createPrompt(config: ModelConfig, seed: number, promptTokens = PROMPT_TOKENS): Prompt {
+  const text = Array.from({ length: promptTokens - IMAGE_TOKENS - 2 }, (_, i) => (i < 20 ? i : textToken(seed, i)))
   const pads = new Array<number>(IMAGE_TOKENS).fill(config.imageTokenId)
   const image = noiseImage(seed)
   return {

@@ -1,0 +1,111 @@
+/** Matrix products of ours and of the JavaScript peers (and of PyTorch, as what native AVX code does), GFLOP/s. C[M, N] = A[M, K] B[K, N], both given at each call. */
+import { join } from 'node:path'
+import { createCpuExecutor } from '../../packages/kernels/src/index.ts'
+import { loadGemm, timePhase } from '../kernels.ts'
+import type { Comparison } from '../peers.ts'
+import { type Case, interleave, median } from '../timing.ts'
+import { PeerProcess } from './peer-process.ts'
+import { startMatmulPeer } from './python.ts'
+
+const shapes = [
+  { M: 512, N: 512, K: 512 },
+  { M: 2048, N: 128, K: 128 },
+  { M: 4096, N: 256, K: 96 },
+  { M: 4096, N: 96, K: 256 },
+  { M: 128, N: 256, K: 96 },
+] as const
+const label = ({ M, N, K }: (typeof shapes)[number]) => `${M}x${N}x${K}`
+
+interface Contender {
+  readonly name: string
+  readonly threads: number
+  /** Milliseconds of one product. */
+  readonly run: (shape: (typeof shapes)[number]) => Promise<number>
+  readonly close: () => Promise<void> | void
+}
+
+async function ours(threads: number): Promise<Contender> {
+  const executor = await createCpuExecutor({ threads })
+  const plans = new Map(
+    shapes.map((shape) => [
+      label(shape),
+      loadGemm(executor, { ...shape, mode: 'nn', adds: false }, 4, label(shape)).loaded,
+    ]),
+  )
+  for (const plan of plans.values()) await plan.run('forward')
+  return {
+    name: 'ours',
+    threads,
+    run: (shape) => timePhase(plans.get(label(shape))!, 'run', 4, {}, null, 30),
+    close: () => executor.close(),
+  }
+}
+
+async function peer(name: string, threads: number, start: () => PeerProcess): Promise<Contender> {
+  const child = start()
+  await child.ready()
+  return { name, threads, run: (shape) => child.milliseconds({ op: 'matmul', ...shape }), close: () => child.close() }
+}
+
+function listPeers(
+  js: string | null,
+  python: string | null,
+): { name: string; threads: number; start: () => PeerProcess }[] {
+  const script =
+    (folder: string, file: string, ...args: string[]) =>
+    () =>
+      new PeerProcess(process.execPath, ['--disable-warning=ExperimentalWarning', join(folder, file), ...args], {
+        cwd: folder,
+      })
+  return [
+    ...(js
+      ? [
+          { name: 'tfjs wasm', threads: 1, start: script(js, 'tfjs.mjs') },
+          { name: 'jax-js wasm', threads: 1, start: script(js, 'jax.mjs') },
+          { name: 'onnxruntime-web wasm', threads: 1, start: script(js, 'ort.mjs', '1') },
+          { name: 'onnxruntime-web wasm', threads: 2, start: script(js, 'ort.mjs', '2') },
+        ]
+      : []),
+    ...(python
+      ? [1, 2].map((threads) => ({ name: 'PyTorch (native)', threads, start: () => startMatmulPeer(python, threads) }))
+      : []),
+  ]
+}
+
+export async function compareProducts(js: string | null, python: string | null, quick: boolean): Promise<Comparison> {
+  const contenders: Contender[] = [await ours(1), await ours(2)]
+  const notes: string[] = []
+  for (const { name, threads, start } of listPeers(js, python)) {
+    try {
+      contenders.push(await peer(name, threads, start))
+    } catch (error) {
+      notes.push(`${name}, ${threads} threads: could not run: ${(error as Error).message}`)
+    }
+  }
+  const samples: Record<string, Record<string, number[]>> = {}
+  const key = ({ name, threads }: Contender) => `${name}, ${threads}`
+  try {
+    for (const shape of quick ? shapes.slice(4) : shapes) {
+      const cases: Case<number>[] = contenders.map((contender) => ({
+        name: key(contender),
+        run: () => contender.run(shape),
+      }))
+      samples[label(shape)] = Object.fromEntries(await interleave(cases, quick ? 1 : 7))
+    }
+  } finally {
+    for (const contender of contenders) await contender.close()
+  }
+  const measured = shapes.filter((shape) => samples[label(shape)])
+  const rows = contenders.map((contender) => [
+    contender.name,
+    contender.threads,
+    ...measured.map(
+      (shape) => (2 * shape.M * shape.N * shape.K) / median(samples[label(shape)]![key(contender)]!) / 1e6,
+    ),
+  ])
+  const columns = ['GFLOP/s, M x N x K', 'threads', ...measured.map(label)]
+  notes.push(
+    'tfjs and jax-js have no threads under Node. PyTorch runs native code with wider registers than WebAssembly has.',
+  )
+  return { tables: [{ title: 'Matrix products against peers', columns, rows, notes }], samples }
+}
