@@ -57,13 +57,14 @@ export async function findVulkan(context, node, want) {
 }
 
 /**
+ * The order itself; nothing is remembered.
  * @param {Context} context
  * @param {string} node
  * @param {Want} want
  * @param {string | undefined} forced
  * @returns {Promise<Found>}
  */
-async function search(context, node, want, forced) {
+export async function search(context, node, want, forced) {
   /** @type {string[]} */
   const refused = []
   if (!forced || forced === 'system') {
