@@ -26,8 +26,10 @@ console.log('| g | recipe | tool rate | q | accuracy | collapsed | rollouts a st
 console.log('| --- | --- | --- | --- | --- | --- | --- |')
 for (const guess of values.guess.split(',').map(Number))
   for (const recipe of values.recipes.split(',').map(findRecipe)) {
+    // the toy's longest response, where a recipe divides by a constant
+    const own = recipe.constantLength ? { ...recipe, constantLength: 5 } : recipe
     const runs = Array.from({ length: seeds }, (_, i) =>
-      runToy(advantage, { recipe, seed: i + 1, steps, guess, updates }),
+      runToy(advantage, { recipe: own, seed: i + 1, steps, guess, updates }),
     )
     const mean = (f: (run: ToyRun) => number) => runs.reduce((n, run) => n + f(run), 0) / runs.length
     const last = (run: ToyRun) => run.curve.at(-1)!

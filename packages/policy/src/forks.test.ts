@@ -1,7 +1,7 @@
 /** Candidates, ranking and budget for every kind of fork. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { batches } from './batches.ts'
+import { batches } from './batches.fixture.ts'
 import {
   allotContinuations,
   groupByQuestion,

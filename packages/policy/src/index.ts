@@ -1,7 +1,7 @@
 export { type Diagnostics, type DiagnosticsInput, diagnose, distinctCalls } from './diagnostics.ts'
 export { triggeredSources, uncertainty } from './forks.ts'
 export { type SequenceLoss, sequenceLoss } from './loss.ts'
-export { checkRecipe, parseRecipe, type Recipe, recipeDefaults, settingsOf } from './recipe.ts'
+export { checkRecipe, parseRecipe, type Recipe, type RecipeSettings, recipeDefaults, settingsOf } from './recipe.ts'
 export { findRecipe, type RecipeName, recipes } from './recipes.ts'
 export {
   firstAct,

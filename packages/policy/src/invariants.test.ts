@@ -2,7 +2,7 @@
 import { type Advantage, loadAdvantage } from '@axpo/advantage'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { batches, continuationsOf } from './batches.ts'
+import { batches, continuationsOf } from './batches.fixture.ts'
 import {
   groupByQuestion,
   type LossPlan,

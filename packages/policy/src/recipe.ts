@@ -3,9 +3,7 @@
  * Equation and section numbers: arXiv 2605.28774. Each field gives its unit, default and reason; a test freezes the list.
  */
 
-export interface Recipe {
-  /** Identity, in run folders and tables. No default. */
-  readonly name: string
+export interface RecipeSettings {
   /** N, rollouts a question; count. Default 8: the paper. */
   readonly rollouts: number
   /** K, continuations a selected prefix; count. Default 4: the paper. */
@@ -56,8 +54,13 @@ export interface Recipe {
   readonly surrogate?: 'ppo' | 'cispo' | 'gspo'
 }
 
+/** Settings under the name that run folders and tables know them by. */
+export interface Recipe extends RecipeSettings {
+  readonly name: string
+}
+
 /** The settings that every run's configuration holds. */
-export const writtenDefaults: Omit<Recipe, 'name'> = {
+export const writtenDefaults: RecipeSettings = {
   rollouts: 8,
   continuations: 4,
   budget: 0.25,
@@ -83,7 +86,7 @@ export const recipeDefaults = {
   refillRounds: 0,
   constantLength: 0,
   surrogate: 'ppo',
-} as const satisfies Required<Omit<Recipe, 'name'>>
+} as const satisfies Required<RecipeSettings>
 
 /** All settings of a recipe, defaults filled in. */
 export function settingsOf(recipe: Recipe): Required<Recipe> {

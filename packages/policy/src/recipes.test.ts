@@ -90,21 +90,14 @@ test('bad settings: which, the rule, the value', () => {
 test.each(Object.values(recipes))('$name: two steps in the toy world', (recipe: Recipe) => {
   checkRecipe(recipe)
   let steps = 0
-  const run = runToy(advantage, {
-    recipe,
-    seed: 3,
-    steps: 2,
-    guess: 0.4,
-    updates: 2,
-    watch: ({ rollouts, plan, continuations, dropped }, lossPlan) => {
-      steps++
-      const total = rollouts.length + dropped.length
-      expect(rollouts.length).toBe(16 * recipe.rollouts)
-      if (!recipe.refillRounds) expect(total).toBe(rollouts.length)
-      expect(plan.length > 0).toBe(recipe.budget > 0)
-      expect(continuations.length).toBeLessThanOrEqual(recipe.budget * rollouts.length)
-      expect(lossPlan.trainedTokens).toBeGreaterThan(0)
-    },
+  const settings = { recipe, seed: 3, steps: 2, guess: 0.4, updates: 2 }
+  const run = runToy(advantage, settings, ({ rollouts, plan, continuations, dropped }, lossPlan) => {
+    steps++
+    expect(rollouts.length).toBe(16 * recipe.rollouts)
+    if (!recipe.refillRounds) expect(dropped).toEqual([])
+    expect(plan.length > 0).toBe(recipe.budget > 0)
+    expect(continuations.length).toBeLessThanOrEqual(recipe.budget * rollouts.length)
+    expect(lossPlan.trainedTokens).toBeGreaterThan(0)
   })
   expect(steps).toBe(2)
   const [first, , last] = run.curve

@@ -2,7 +2,7 @@
  * Every named recipe, as what it changes in the defaults (recipe.ts): the paper's method, its baselines and ablations (its section 5), and options beyond it.
  * A new one is one entry here. Sources in README.md. Text feedback (RLTF) is left out: README.md says why.
  */
-import { type Recipe, writtenDefaults } from './recipe.ts'
+import { type Recipe, type RecipeSettings, writtenDefaults } from './recipe.ts'
 
 const grpo = { budget: 0 } as const
 
@@ -35,7 +35,7 @@ const deltas = {
   'axpo-any-call': { forkAt: 'any-call' },
   'axpo-adaptive': { adaptiveContinuations: true },
   'axpo-graded': { rewardThreshold: 0.5 },
-} as const satisfies Record<string, Partial<Omit<Recipe, 'name'>>>
+} as const satisfies Record<string, Partial<RecipeSettings>>
 
 export type RecipeName = keyof typeof deltas
 

@@ -32,8 +32,6 @@ export interface ToySettings {
   readonly learningRate?: number
   /** Updates a step's rollouts serve; from 2 on ratios leave 1, and clips and surrogates differ. Default 1. */
   readonly updates?: number
-  /** Sees each step before its update. */
-  readonly watch?: (step: SampledStep<ToyRollout>, lossPlan: LossPlan) => void
 }
 
 /** Samples a step: runs the policy layer's jobs until there are none. */
@@ -92,7 +90,12 @@ export interface ToyRun {
 /** Large, because a token's weight is one over all the tokens of the step and a table row shares nothing with the others. */
 export const toyLearningRate = 20
 
-export function runToy(advantage: Advantage, settings: ToySettings): ToyRun {
+/** `watch` sees each step before its update. */
+export function runToy(
+  advantage: Advantage,
+  settings: ToySettings,
+  watch?: (step: SampledStep<ToyRollout>, lossPlan: LossPlan) => void,
+): ToyRun {
   const { recipe, seed, steps, guess, questions = 16, learningRate = toyLearningRate, updates = 1 } = settings
   const world = { seed, guess }
   const table = createTable(seed, toyStart)
@@ -104,7 +107,7 @@ export function runToy(advantage: Advantage, settings: ToySettings): ToyRun {
     const sampled = sampleToyStep(table, world, recipe, { seed, step, questions })
     const { rollouts, plan, continuations, dropped } = sampled
     const lossPlan = planLoss({ rollouts, plan, continuations, recipe, advantage })
-    settings.watch?.(sampled, lossPlan)
+    watch?.(sampled, lossPlan)
     rolloutCount += rollouts.length + dropped.length
     continuationCount += continuations.length
     const sequences = [...rollouts, ...continuations]
