@@ -1,11 +1,12 @@
-// Writes build/embedded.js: the WebAssembly builds and the WGSL as one module, so that a web page needs no file beside its script.
+// The WebAssembly builds and the WGSL as one module, so that a web page needs no file beside its script. By itself writes build/embedded.js.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
-export function embed() {
+/** Source of the module that src/platform/embedded.d.ts describes. */
+export function embeddedModule() {
   const wasm = Object.fromEntries(
     readdirSync(join(root, 'build'))
       .map((name) => /^kernels-(.+)\.wasm$/.exec(name))
@@ -18,10 +19,13 @@ export function embed() {
       .sort()
       .map((path) => [basename(path), readFileSync(join(root, 'src', path), 'utf8')]),
   )
-  const lines = Object.entries({ wasm, wgsl }).map(
-    ([name, value]) => `export const ${name} = ${JSON.stringify(value)}\n`,
-  )
-  writeFileSync(join(root, 'build', 'embedded.js'), lines.join(''))
+  return Object.entries({ wasm, wgsl })
+    .map(([name, value]) => `export const ${name} = ${JSON.stringify(value)}\n`)
+    .join('')
+}
+
+export function embed() {
+  writeFileSync(join(root, 'build', 'embedded.js'), embeddedModule())
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) embed()

@@ -1,0 +1,147 @@
+/**
+ * The page of ../browser in headless Chromium: the same batch as under Node, on each executor a page may have, with and without shared memory.
+ * AXPO_BROWSER=none skips it, in words.
+ */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { createCpuExecutor } from '@axpo/kernels'
+import { type Browser, chromium } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Answer, computeBatch, picture } from '../browser/batch.ts'
+import type { Outcome } from '../browser/page.ts'
+import { type PageServer, servePage } from '../browser/serve.ts'
+import { saveParameters } from './checkpoint.ts'
+import { loadConfig } from './config.ts'
+import { createInitialParameters } from './init.ts'
+import { nanoDirectory } from './nano.ts'
+
+const none = process.env.AXPO_BROWSER === 'none'
+if (none) console.warn('model/browser: SKIPPED, AXPO_BROWSER=none says that no Chromium can run here.')
+
+/** First, Chromium may have to be unpacked; SwiftShader's compiler takes 6 s of a core for itself. */
+const PREPARE_MS = 300_000
+const PAGE_MS = 240_000
+const FLAGS = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-features=Vulkan',
+  // containers without user namespaces; the only pages are our own
+  '--no-sandbox',
+  '--no-zygote',
+]
+
+async function launch(): Promise<Browser> {
+  try {
+    const script = fileURLToPath(new URL('../../../scripts/setup/chromium.mjs', import.meta.url))
+    const { stdout } = await promisify(execFile)(process.execPath, [script])
+    const { path, env } = JSON.parse(stdout) as { path: string; env: Record<string, string> }
+    // the driver of Dawn under Node is not for Chromium, which has its own
+    const { VK_DRIVER_FILES: _, VK_ICD_FILENAMES: __, LD_LIBRARY_PATH: ___, ...outer } = process.env
+    const inherited = Object.fromEntries(Object.entries(outer).filter((entry) => entry[1] !== undefined))
+    return await chromium.launch({
+      executablePath: path,
+      args: FLAGS,
+      env: { ...(inherited as Record<string, string>), ...env },
+    })
+  } catch (cause) {
+    throw new Error(
+      `browser: a Chromium must start, got ${String(cause)}. Install chromium, or set AXPO_BROWSER=none to skip.`,
+      { cause },
+    )
+  }
+}
+
+describe.skipIf(none)('nano in headless Chromium', () => {
+  let folder: string
+  let server: PageServer
+  let browser: Browser
+  let node: Answer
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'axpo-browser-'))
+    const config = await loadConfig(nanoDirectory)
+    await saveParameters(config, createInitialParameters(config, 3), folder)
+    const executor = await createCpuExecutor()
+    node = await computeBatch(executor, folder)
+    await executor.close()
+    server = await servePage({ weights: folder })
+    browser = await launch()
+    console.info(`browser: Chromium ${browser.version()}`)
+  }, PREPARE_MS)
+
+  afterAll(async () => {
+    await browser?.close()
+    server?.close()
+    await rm(folder, { recursive: true })
+  })
+
+  async function open(
+    kind: 'plain' | 'isolated',
+    more = '',
+  ): Promise<{ shared: boolean; outcomes: Map<string, Outcome> }> {
+    const page = await browser.newPage()
+    await page.goto(`${server.address}${kind}/?weights=/weights${more}`)
+    const outcomes = await page.evaluate(() => globalThis.outcomes!)
+    const shared = await page.evaluate(() => crossOriginIsolated && typeof SharedArrayBuffer !== 'undefined')
+    expect(await page.textContent('#state')).toContain(shared ? 'isolated: yes' : 'shared memory: refused')
+    expect(await page.locator('tbody tr').count()).toBe(outcomes.length)
+    await page.close()
+    return { shared, outcomes: new Map(outcomes.map((outcome) => [outcome.where, outcome])) }
+  }
+
+  /** Within 1e-4 nats, and 1e-3 of the gradient. */
+  function expectNodes(outcome: Outcome | undefined, executor: RegExp): void {
+    if (!outcome || 'refused' in outcome) throw new Error(`browser: an answer is wanted, got ${outcome?.refused}.`)
+    const { answer } = outcome
+    expect(answer.executor).toMatch(executor)
+    const furthest = (key: 'logprobs' | 'entropies') =>
+      Math.max(...node[key].flatMap((row, i) => row.map((x, t) => Math.abs(x - answer[key][i]![t]!))))
+    const [logprobs, entropies] = [furthest('logprobs'), furthest('entropies')]
+    expect(logprobs).toBeLessThan(1e-4)
+    expect(entropies).toBeLessThan(1e-4)
+    const gradient = Math.abs(answer.gradientNorm / node.gradientNorm - 1)
+    expect(gradient).toBeLessThan(1e-3)
+    for (const [name, want] of Object.entries(node.parameterNorms))
+      expect(Math.abs(answer.parameterNorms[name]! - want), name).toBeLessThan(1e-3 * node.gradientNorm)
+    console.info(
+      `browser: ${outcome.where}: ${answer.executor}: log-probabilities ${logprobs.toExponential(1)}, entropies ${entropies.toExponential(1)}, gradient norm ${gradient.toExponential(1)} off Node's; ${answer.forwardMs.toFixed(0)} + ${answer.backwardMs.toFixed(0)} ms`,
+    )
+  }
+
+  const refusal = (outcome: Outcome | undefined) => (outcome && 'refused' in outcome ? outcome.refused : 'an answer')
+
+  it('computes the batch at all', () => {
+    const { sha256, image } = picture()
+    expect(createHash('sha256').update('32,32,').update(image.data).digest('hex')).toBe(sha256)
+    expect(node.gradientNorm).toBeGreaterThan(0.01)
+    expect(node.logprobs.flat().filter((x) => x < -0.1).length).toBeGreaterThan(40)
+  })
+
+  it(
+    'a plain page: one CPU thread without shared memory, and WebGPU',
+    async () => {
+      const { shared, outcomes } = await open('plain')
+      expect(shared).toBe(false)
+      expectNodes(outcomes.get('CPU, the page itself'), /^WebAssembly SIMD \(\w+\), 1 thread$/)
+      expectNodes(outcomes.get('WebGPU'), /^WebGPU, software adapter.*swiftshader/i)
+      expect(refusal(outcomes.get('CPU, in a worker, 2 threads'))).toMatch(/without shared memory.*or use threads: 1/)
+    },
+    PAGE_MS,
+  )
+
+  it(
+    'an isolated page: two CPU threads in a worker',
+    async () => {
+      const { shared, outcomes } = await open('isolated', '&webgpu=no')
+      expect(shared).toBe(true)
+      expectNodes(outcomes.get('CPU, in a worker, 2 threads'), /^WebAssembly SIMD \(\w+\), 2 threads$/)
+      expect(refusal(outcomes.get('CPU, the page itself, 2 threads'))).toMatch(/main thread.*in a Worker/)
+    },
+    PAGE_MS,
+  )
+})
