@@ -50,7 +50,7 @@ function commit(): string {
 export function shortNumber(value: number): string {
   if (!Number.isFinite(value)) return '-'
   const size = Math.abs(value)
-  if (size >= 1000) return Math.round(value).toLocaleString('en-GB').replaceAll(',', ' ')
+  if (size >= 1000 || Number.isInteger(value)) return Math.round(value).toLocaleString('en-GB').replaceAll(',', ' ')
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2)
 }
 
