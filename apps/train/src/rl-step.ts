@@ -3,7 +3,7 @@
  * GRPO is the recipe with budget 0. Not here: files, evaluation, the loop.
  */
 import type { Advantage } from '@axpo/advantage'
-import { type RolloutSetting, rolloutMany } from '@axpo/agent'
+import { type RolloutSetting, rolloutMany, type Task } from '@axpo/agent'
 import { type Session, suiteTask } from '@axpo/eval'
 import type { TrainSequence } from '@axpo/model'
 import {
@@ -11,10 +11,13 @@ import {
   diagnose,
   type LossPlan,
   planLoss,
+  planSampling,
   type Recipe,
+  type SampleJob,
   type SequenceLoss,
-  selectPrefixes,
   sequenceLoss,
+  settingsOf,
+  settleSampling,
 } from '@axpo/policy'
 import { type Family, loadQuestion } from '@axpo/tasks'
 import type { RawImage, Trajectory } from '@axpo/trajectory'
@@ -60,6 +63,8 @@ export interface StepResult {
   readonly metrics: StepMetrics
   readonly rollouts: readonly Trajectory[]
   readonly continuations: readonly Trajectory[]
+  /** Sampled, then left out by dynamic sampling: every rollout of their question had the same reward. */
+  readonly dropped: readonly Trajectory[]
   /** Originals of every image seen, by hash. */
   readonly images: ReadonlyMap<string, RawImage>
   /** Seconds. */
@@ -77,12 +82,25 @@ export function learningRateAt(settings: RlSettings, step: number): number {
   return settings.learningRate * Math.min(1, (step + 1) / Math.max(1, settings.warmUpSteps))
 }
 
-function stepTasks(settings: RlSettings, step: number) {
-  return Array.from({ length: settings.questions }, (_, i) => {
-    const index = step * settings.questions + i
-    const family = settings.families[index % settings.families.length]!
-    return suiteTask(loadQuestion(family, 'train', firstIndex + index, settings.easyShare))
-  })
+/** Refills of dynamic sampling come from beyond all steps' questions. */
+const firstRefill = 20_000_000
+
+/** The tasks of a step by question index, each made once; from B on fresh ones. Families take turns. */
+function stepTasks(settings: RlSettings, step: number): (question: number) => Task {
+  const { questions, families, recipe, easyShare } = settings
+  const refills = settingsOf(recipe).refillRounds * questions
+  const tasks = new Map<number, Task>()
+  const make = (question: number) => {
+    const fresh = question >= questions
+    const index = fresh ? step * refills + question - questions : step * questions + question
+    const first = fresh ? firstRefill : firstIndex
+    return suiteTask(loadQuestion(families[index % families.length]!, 'train', first + index, easyShare))
+  }
+  return (question) => {
+    const task = tasks.get(question) ?? make(question)
+    tasks.set(question, task)
+    return task
+  }
 }
 
 /** `weights` mark what is trained; the learner computes log-probabilities exactly there. */
@@ -156,31 +174,43 @@ export async function rlStep(trainer: Trainer, settings: RlSettings, step: numbe
   const images = new Map<string, RawImage>()
   const setting = { ...trainer.agent, images }
   const began = performance.now()
-  const tasks = stepTasks(settings, step)
-  const rollouts = await rolloutMany(
-    setting,
-    tasks.flatMap((task, question) =>
-      Array.from({ length: recipe.rollouts }, (_, sample) => ({ task, seed, step, question, sample })),
-    ),
-  )
-  const plan = selectPrefixes(rollouts, recipe, { seed, step })
-  const continuations = await rolloutMany(
-    setting,
-    plan.flatMap((p, rank) =>
-      Array.from({ length: p.continuations }, (_, k) => ({
-        task: tasks[p.question]!,
-        seed,
-        step,
-        question: p.question,
-        sample: 1000 + rank * p.continuations + k,
-        prefix: { parent: rollouts[p.source]!, tokenCount: p.prefixTokens },
-      })),
-    ),
-  )
-  const sampled = performance.now()
+  const key = { seed, step, questions: settings.questions }
+  const taskOf = stepTasks(settings, step)
+  const sampled: Trajectory[] = []
+  const run = ({ question, sample, prefix }: SampleJob<Trajectory>) => ({
+    task: taskOf(question),
+    seed,
+    step,
+    question,
+    sample,
+    ...(prefix ? { prefix } : {}),
+  })
+  for (let jobs = planSampling(recipe, key, sampled); jobs.length > 0; jobs = planSampling(recipe, key, sampled))
+    sampled.push(...(await rolloutMany(setting, jobs.map(run))))
+  const { rollouts, plan, continuations, dropped } = settleSampling(recipe, key, sampled)
+  const sampledAt = performance.now()
   const lossPlan = planLoss({ rollouts, plan, continuations, recipe, advantage: trainer.advantage })
   const learnt = await learn(trainer.session, settings, step, [...rollouts, ...continuations], lossPlan, images)
-  const metrics = { step: step + 1, ...diagnose({ rollouts, plan, continuations, lossPlan }), ...learnt }
-  const sampleSeconds = (sampled - began) / 1000
-  return { metrics, rollouts, continuations, images, sampleSeconds, learnSeconds: (performance.now() - sampled) / 1000 }
+  const metrics = {
+    step: step + 1,
+    ...diagnose({
+      rollouts,
+      plan,
+      continuations,
+      lossPlan,
+      dropped,
+      rewardThreshold: settingsOf(recipe).rewardThreshold,
+    }),
+    ...learnt,
+  }
+  const sampleSeconds = (sampledAt - began) / 1000
+  return {
+    metrics,
+    rollouts,
+    continuations,
+    dropped,
+    images,
+    sampleSeconds,
+    learnSeconds: (performance.now() - sampledAt) / 1000,
+  }
 }

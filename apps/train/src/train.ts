@@ -7,29 +7,21 @@ import { join } from 'node:path'
 import { loadAdvantage } from '@axpo/advantage'
 import { defaultLimits, type RolloutSetting } from '@axpo/agent'
 import { agentPorts, type Session, suiteRegistry } from '@axpo/eval'
-import { checkRecipe, type Recipe } from '@axpo/policy'
+import { checkRecipe, parseRecipe, type Recipe } from '@axpo/policy'
 import { families } from '@axpo/tasks'
 import * as z from 'zod'
 import { createProgress } from './progress.ts'
 import { type RlSettings, rlStep, type StepMetrics, type Trainer } from './rl-step.ts'
 import { checkpointDirectory, type RunFolder, readJson } from './run-folder.ts'
 
-const recipeSchema = z.strictObject({
-  name: z.string(),
-  rollouts: z.int().positive(),
-  continuations: z.int().positive(),
-  budget: z.number().nonnegative(),
-  ranking: z.enum(['mean-probability', 'entropy', 'random']),
-  prefixCredit: z.boolean(),
-  separateGroups: z.boolean(),
-  toolBonus: z.number(),
-  clipLow: z.number(),
-  clipHigh: z.number(),
-  klWeight: z.number(),
-  aggregation: z.enum(['sequence-mean', 'token-mean']),
-  ddof: z.union([z.literal(0), z.literal(1)]),
-  epsilon: z.number(),
-  scale: z.enum(['group', 'none']),
+/** Checked by the policy layer, whose settings these are. */
+const recipeSchema = z.unknown().transform((value, context): Recipe => {
+  try {
+    return parseRecipe(value)
+  } catch (error) {
+    context.issues.push({ code: 'custom', message: (error as Error).message, input: value })
+    return z.NEVER
+  }
 })
 
 /** config.json of a run. */
@@ -147,7 +139,7 @@ export async function train(
       folder.step(
         metrics,
         { step, sampleSeconds, learnSeconds },
-        [...result.rollouts, ...result.continuations],
+        [...result.rollouts, ...result.continuations, ...result.dropped],
         result.images,
       )
       progress.line(formatStep(metrics, settings.steps, sampleSeconds + learnSeconds))
