@@ -92,6 +92,26 @@ function estimateOf(
   }
 }
 
+/** How often each of n things is drawn in n draws with replacement. */
+function drawWeights(weights: Float64Array, uniform: () => number): void {
+  weights.fill(0)
+  for (let i = 0; i < weights.length; i++) weights[Math.floor(uniform() * weights.length)]!++
+}
+
+/** Mean of one family (seeds x questions, row-major) under the drawn weights. */
+function weightedMean(scores_SQ: Float64Array, weight_S: Float64Array, weight_Q: Float64Array): number {
+  const questions = weight_Q.length
+  let sum = 0
+  for (let s = 0; s < weight_S.length; s++) {
+    const weight = weight_S[s]!
+    if (weight === 0) continue
+    let rowSum = 0
+    for (let q = 0; q < questions; q++) rowSum += weight_Q[q]! * scores_SQ[s * questions + q]!
+    sum += weight * rowSum
+  }
+  return sum / (weight_S.length * questions)
+}
+
 /** Interval of the mean over families (equal weights), and of each family, from the same draws. */
 export function hierarchicalBootstrap(
   scores: ScoresMSQ,
@@ -100,25 +120,18 @@ export function hierarchicalBootstrap(
   const { seeds, questions } = checkScores(scores)
   const { replicates, level } = options
   const uniform = createUniform(options.seed)
+  const flat_M = scores.map((family) => Float64Array.from(family.flat()))
   const means_M = scores.map(() => new Float64Array(replicates))
   const overall = new Float64Array(replicates)
   const weight_S = new Float64Array(seeds)
+  const weights_M = questions.map((count) => new Float64Array(count))
   for (let r = 0; r < replicates; r++) {
-    weight_S.fill(0)
-    for (let s = 0; s < seeds; s++) weight_S[Math.floor(uniform() * seeds)]!++
-    for (const [m, family] of scores.entries()) {
-      const weight_Q = new Float64Array(questions[m]!)
-      for (let q = 0; q < weight_Q.length; q++) weight_Q[Math.floor(uniform() * weight_Q.length)]!++
-      let sum = 0
-      for (let s = 0; s < seeds; s++) {
-        if (weight_S[s] === 0) continue
-        const row = family[s]!
-        let rowSum = 0
-        for (let q = 0; q < row.length; q++) rowSum += weight_Q[q]! * row[q]!
-        sum += weight_S[s]! * rowSum
-      }
-      means_M[m]![r] = sum / (seeds * weight_Q.length)
-      overall[r]! += means_M[m]![r]! / scores.length
+    drawWeights(weight_S, uniform)
+    for (let m = 0; m < flat_M.length; m++) {
+      drawWeights(weights_M[m]!, uniform)
+      const value = weightedMean(flat_M[m]!, weight_S, weights_M[m]!)
+      means_M[m]![r] = value
+      overall[r]! += value / flat_M.length
     }
   }
   const points = scores.map((family) => mean(family.map((row) => mean(row))))

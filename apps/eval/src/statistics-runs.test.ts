@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   bandKind,
-  bandOverSeeds,
+  bandsOverSeeds,
   interquartileMean,
   meanArea,
   probabilityOfImprovement,
@@ -57,19 +57,32 @@ describe('interquartileMean', () => {
 describe('bands', () => {
   test('few seeds show their extremes, more an interval', () => {
     expect([1, 5, 6, 8].map(bandKind)).toEqual(['min-max', 'min-max', 'interval', 'interval'])
-    expect(bandOverSeeds([0.2, null, 0.6, 0.1], 'min-max')).toEqual({
-      mean: expect.closeTo(0.3, 12),
-      low: 0.1,
-      high: 0.6,
-    })
-    expect(bandOverSeeds([null, null], 'min-max')).toBeNull()
+    expect(
+      bandsOverSeeds(
+        [
+          [0.2, null],
+          [null, null],
+          [0.6, null],
+          [0.1, null],
+        ],
+        'min-max',
+      ),
+    ).toEqual([{ mean: expect.closeTo(0.3, 12), low: 0.1, high: 0.6 }, null])
+  })
+  test('two seeds by hand: a replicate is 0, .5 or 1 with chance 1/4, 1/2, 1/4; a seed without a value is left out', () => {
+    const options = { replicates: 20_000, seed: 3, level: 0.4 }
+    expect(bandsOverSeeds([[0], [1]], 'interval', options)).toEqual([{ mean: 0.5, low: 0.5, high: 0.5 }])
+    const wide = { ...options, level: 0.6 }
+    expect(bandsOverSeeds([[0], [1]], 'interval', wide)).toEqual([{ mean: 0.5, low: 0, high: 1 }])
+    expect(bandsOverSeeds([[0.25], [null]], 'interval', wide)).toEqual([{ mean: 0.25, low: 0.25, high: 0.25 }])
   })
   test('the interval lies within the extremes and holds the mean', () => {
     const values = fc.array(fc.integer({ min: 0, max: 16 }), { minLength: 6, maxLength: 10 })
     fc.assert(
       fc.property(values, (v) => {
-        const inner = bandOverSeeds(v, 'interval', quick)!
-        const outer = bandOverSeeds(v, 'min-max')!
+        const rows = v.map((x) => [x])
+        const inner = bandsOverSeeds(rows, 'interval', quick)[0]!
+        const outer = bandsOverSeeds(rows, 'min-max')[0]!
         expect(inner.mean).toBe(outer.mean)
         expect(inner.low).toBeGreaterThanOrEqual(outer.low)
         expect(inner.high).toBeLessThanOrEqual(outer.high)

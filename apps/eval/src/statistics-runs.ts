@@ -9,11 +9,20 @@ import { type BootstrapOptions, defaultBootstrap, quantile } from './statistics-
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
 
-/** P(X > Y) + P(X = Y) / 2 over all pairs of seeds (Mann & Whitney's U / S_x S_y). */
-function improvementOf(x: readonly number[], y: readonly number[]): number {
-  let wins = 0
-  for (const a of x) for (const b of y) wins += a > b ? 1 : a === b ? 0.5 : 0
-  return wins / (x.length * y.length)
+/** 1 where a run of X beats one of Y, .5 where they tie, 0 elsewhere; x-major. */
+function winsOf(x: readonly number[], y: readonly number[]): Float64Array {
+  return Float64Array.from(x.flatMap((a) => y.map((b) => (a > b ? 1 : a === b ? 0.5 : 0))))
+}
+
+function drawIndices(indices: Int32Array, uniform: () => number): void {
+  for (let i = 0; i < indices.length; i++) indices[i] = Math.floor(uniform() * indices.length)
+}
+
+/** Mean of the wins over the drawn runs of X and Y. */
+function drawnMean(wins: Float64Array, ofX: Int32Array, ofY: Int32Array): number {
+  let sum = 0
+  for (let i = 0; i < ofX.length; i++) for (let j = 0; j < ofY.length; j++) sum += wins[ofX[i]! * ofY.length + ofY[j]!]!
+  return sum / wins.length
 }
 
 export interface Improvement {
@@ -38,13 +47,22 @@ export function probabilityOfImprovement(
   if ([...x_MS, ...y_MS].some((scores) => scores.length === 0))
     throw new Error('probabilityOfImprovement: every family needs at least one run of each.')
   const uniform = createUniform(options.seed)
-  const draw = (values: readonly number[]) => values.map(() => values[Math.floor(uniform() * values.length)]!)
+  const drawn_M = x_MS.map((x, m) => ({
+    wins: winsOf(x, y_MS[m]!),
+    ofX: new Int32Array(x.length),
+    ofY: new Int32Array(y_MS[m]!.length),
+  }))
   const replicates = new Float64Array(options.replicates)
   for (let r = 0; r < replicates.length; r++)
-    replicates[r] = mean(x_MS.map((x, m) => improvementOf(draw(x), draw(y_MS[m]!))))
+    for (const { wins, ofX, ofY } of drawn_M) {
+      drawIndices(ofX, uniform)
+      drawIndices(ofY, uniform)
+      replicates[r]! += drawnMean(wins, ofX, ofY) / drawn_M.length
+    }
   replicates.sort()
   return {
-    estimate: mean(x_MS.map((x, m) => improvementOf(x, y_MS[m]!))),
+    // P(X > Y) + P(X = Y) / 2 over all pairs of seeds: Mann & Whitney's U / (S_x S_y)
+    estimate: mean(drawn_M.map(({ wins }) => mean([...wins]))),
     low: quantile(replicates, (1 - options.level) / 2),
     high: quantile(replicates, (1 + options.level) / 2),
     replicates: replicates.length,
@@ -75,28 +93,51 @@ export function bandKind(seeds: number): BandKind {
   return seeds < intervalSeeds ? 'min-max' : 'interval'
 }
 
-/** Mean over seeds with its band; null where no seed has a value. */
-export function bandOverSeeds(
-  values: readonly (number | null)[],
+/**
+ * Mean over seeds with its band at each point of a curve, values[seed][point]; null where no seed has a value. An interval draws whole seeds, the same at
+ * every point; it is pointwise, no bound on the curve as a whole.
+ */
+export function bandsOverSeeds(
+  values_ST: readonly (readonly (number | null)[])[],
   kind: BandKind,
   options: BootstrapOptions = defaultBootstrap,
-): Band | null {
-  const present = values.filter((v): v is number => v !== null)
-  if (present.length === 0) return null
-  if (kind === 'min-max') return { mean: mean(present), low: Math.min(...present), high: Math.max(...present) }
+): (Band | null)[] {
+  const seeds = values_ST.length
   const uniform = createUniform(options.seed)
-  const means = new Float64Array(options.replicates)
+  const drawn_RS = Int32Array.from({ length: kind === 'interval' ? options.replicates * seeds : 0 }, () =>
+    Math.floor(uniform() * seeds),
+  )
+  return (values_ST[0] ?? []).map((_, t) => {
+    const column = values_ST.map((row) => row[t] ?? null)
+    const present = column.filter((v): v is number => v !== null)
+    if (present.length === 0) return null
+    if (kind === 'min-max') return { mean: mean(present), low: Math.min(...present), high: Math.max(...present) }
+    const means = drawnMeans(column, drawn_RS)
+    return {
+      mean: mean(present),
+      low: quantile(means, (1 - options.level) / 2),
+      high: quantile(means, (1 + options.level) / 2),
+    }
+  })
+}
+
+/** Means of each replicate's seeds that have a value, ascending; replicates without any are left out. */
+function drawnMeans(column: readonly (number | null)[], drawn_RS: Int32Array): Float64Array {
+  const seeds = column.length
+  const value_S = Float64Array.from(column, (v) => v ?? 0)
+  const has_S = Float64Array.from(column, (v) => (v === null ? 0 : 1))
+  const means = new Float64Array(drawn_RS.length / seeds)
+  let count = 0
   for (let r = 0; r < means.length; r++) {
     let sum = 0
-    for (let i = 0; i < present.length; i++) sum += present[Math.floor(uniform() * present.length)]!
-    means[r] = sum / present.length
+    let present = 0
+    for (let i = r * seeds; i < (r + 1) * seeds; i++) {
+      sum += value_S[drawn_RS[i]!]!
+      present += has_S[drawn_RS[i]!]!
+    }
+    if (present > 0) means[count++] = sum / present
   }
-  means.sort()
-  return {
-    mean: mean(present),
-    low: quantile(means, (1 - options.level) / 2),
-    high: quantile(means, (1 + options.level) / 2),
-  }
+  return means.subarray(0, count).sort()
 }
 
 /** Area under a curve by the trapezoid rule, divided by its width: the mean height, in the unit of y. One point: its height. */

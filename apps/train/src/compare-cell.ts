@@ -2,7 +2,7 @@
  * Runs one cell to its last milestone, from wherever it stands: trains to each milestone (train.ts), counts what that cost, evaluates. A cell killed at any
  * moment goes on with the same bytes. Not here: which cells there are (compare-plan.ts), processes (compare-process.ts).
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createPythonTool, type RolloutSetting } from '@axpo/agent'
 import { countByQuestion, evaluate, openSession, type Session } from '@axpo/eval'
@@ -10,7 +10,7 @@ import type { RawImage } from '@axpo/trajectory'
 import { evaluationPath, loadCounts, saveCounts } from './compare-evaluation.ts'
 import { lockFolder } from './compare-lock.ts'
 import type { CellJob, Milestone } from './compare-plan.ts'
-import { countSpent, dropTrajectories, loadSpent } from './compare-spent.ts'
+import { countSpent, dropTrajectories, evaluationTimingsFile, loadSpent } from './compare-spent.ts'
 import type { Trainer } from './rl-step.ts'
 import { checkpointDirectory, checkpointSteps, RunFolder, readJson } from './run-folder.ts'
 import { createTrainer, type RunConfig, rolloutSetting, train } from './train.ts'
@@ -123,31 +123,9 @@ async function evaluateAt(
     )
     const seconds = (performance.now() - began) / 1000
     appendFileSync(
-      join(directory, 'evaluation-timings.jsonl'),
+      join(directory, evaluationTimingsFile),
       `${JSON.stringify({ step, name, evaluateSeconds: seconds })}\n`,
     )
-  }
-}
-
-/** Lines of a cell's clocks: the last of each key counts, for a killed run does some steps twice. */
-export function loadSeconds(directory: string): { readonly train: number; readonly evaluate: number } {
-  const lines = (name: string): Record<string, number | string>[] => {
-    const path = join(directory, name)
-    if (!existsSync(path)) return []
-    return readFileSync(path, 'utf8')
-      .split('\n')
-      .filter((line) => line.endsWith('}'))
-      .map((line) => JSON.parse(line) as Record<string, number | string>)
-  }
-  const total = (name: string, key: (line: Record<string, number | string>) => string, fields: readonly string[]) => {
-    const last = new Map(lines(name).map((line) => [key(line), line]))
-    let sum = 0
-    for (const line of last.values()) for (const field of fields) sum += Number(line[field] ?? 0)
-    return sum
-  }
-  return {
-    train: total('timings.jsonl', (l) => String(l.step), ['sampleSeconds', 'learnSeconds']),
-    evaluate: total('evaluation-timings.jsonl', (l) => `${l.step} ${l.name}`, ['evaluateSeconds']),
   }
 }
 

@@ -3,7 +3,7 @@ import {
   type Band,
   type BootstrapOptions,
   bandKind,
-  bandOverSeeds,
+  bandsOverSeeds,
   passAtK,
   type QuestionCounts,
   trailingMean,
@@ -73,17 +73,10 @@ export function curvesOf(
 ): Curves {
   const kind = bandKind(cells.length)
   const curve = (steps: readonly number[], values: (cell: Cell) => readonly (number | null)[]): Curve => {
-    const bySeed = cells.map(values)
     return {
       steps,
       rollouts: steps.map((step) => mean(cells.map((c) => rolloutsSpent(c.spent, step)))),
-      bands: steps.map((_, i) =>
-        bandOverSeeds(
-          bySeed.map((v) => v[i] ?? null),
-          kind,
-          options,
-        ),
-      ),
+      bands: bandsOverSeeds(cells.map(values), kind, options),
     }
   }
   const trained = Array.from({ length: lastStep }, (_, i) => i + 1)

@@ -48,8 +48,8 @@ export interface FigureOptions {
 }
 
 const fontSize = 11
-/** Mean width of a character of system-ui at the font size. */
-const characterWidth = 6.1
+/** Width of a bold character of a wide system font at the font size. */
+const characterWidth = 7.4
 const lineHeight = 13
 /** Of a mark on a line. */
 const markRadius = 2.5
@@ -67,12 +67,13 @@ function svg(width: number, height: number, title: string, body: readonly string
   )
 }
 
-function extent(values: readonly number[], least: number): [number, number] {
+/** Range of values; a single one gets half of `width` on each side, and `room` is left at both ends, a fraction of the range. */
+function extent(values: readonly number[], width: number, room = 0): [number, number] {
   if (values.length === 0) return [0, 1]
   const low = Math.min(...values)
   const high = Math.max(...values)
-  const room = Math.max(0, least - (high - low)) / 2
-  return [low - room, high + room]
+  if (low === high) return [low - width / 2, high + width / 2]
+  return [low - room * (high - low), high + room * (high - low)]
 }
 
 /** Label heights that keep `lineHeight` between neighbours, as near to the wanted ones as one sweep each way allows. */
@@ -175,9 +176,9 @@ function endLabels(series: readonly BandSeries[], { px, py, right, top, bottom }
 }
 
 export function bandFigure(series: readonly BandSeries[], options: FigureOptions): string {
-  const width = options.width ?? 520
+  const width = options.width ?? 540
   const height = Math.max(options.height ?? 280, 74 + lineHeight * series.length)
-  const labelWidth = Math.max(0, ...series.map((s) => s.label.length)) * (characterWidth + 0.5) + 22
+  const labelWidth = Math.max(0, ...series.map((s) => s.label.length)) * characterWidth + 22
   const edge = { left: 56, right: width - labelWidth, top: 30, bottom: height - 42 }
   const points = series.flatMap((s) => s.points.filter((p): p is BandPoint => p !== null))
   const x = extent(
@@ -188,7 +189,8 @@ export function bandFigure(series: readonly BandSeries[], options: FigureOptions
     options.yRange ??
     extent(
       points.flatMap((p) => [p.low, p.high]),
-      1e-3,
+      0.1,
+      0.06,
     )
   const plot: Plot = {
     ...edge,
@@ -248,13 +250,13 @@ function drawRow(row: IntervalRow, y: number, left: number, px: (x: number) => n
 
 /** Estimates one under the other, each with its interval and its seeds' own values below the line. */
 export function intervalFigure(rows: readonly IntervalRow[], options: IntervalOptions): string {
-  const width = options.width ?? 620
-  const left = Math.max(...rows.map((r) => r.label.length)) * (characterWidth + 0.6) + 20
+  const width = options.width ?? 540
+  const left = Math.max(...rows.map((r) => r.label.length)) * characterWidth + 20
   const headings = rows.filter((r) => r.heading !== undefined).length
   const top = 28
   const bottom = top + rowHeight * rows.length + headingHeight * headings + 6
   const values = rows.flatMap((r) => [r.low, r.high, r.estimate, ...r.dots])
-  const [low, high] = extent(options.mark === undefined ? values : [...values, options.mark], 0.02)
+  const [low, high] = extent(options.mark === undefined ? values : [...values, options.mark], 0.1, 0.03)
   const px = (x: number) => left + 8 + ((x - low) / (high - low)) * (width - left - 24)
   let y = top
   const drawn = rows.map((row) => {

@@ -51,13 +51,13 @@ function curveFigures(result: CompareResult, group: GroupResult, styles: Styles)
   const passes = (['steps', 'rollouts'] as const).flatMap((along) => [
     figure(
       (r) => curves(r).passAt1,
-      { title: 'Pass@1, validation', xLabel: axis[along], yLabel: 'Pass@1' },
+      { title: `Pass@1, validation, by ${along}`, xLabel: axis[along], yLabel: 'Pass@1' },
       along,
       true,
     ),
     figure(
       (r) => curves(r).passAt4,
-      { title: 'Pass@4, validation', xLabel: axis[along], yLabel: 'Pass@4' },
+      { title: `Pass@4, validation, by ${along}`, xLabel: axis[along], yLabel: 'Pass@4' },
       along,
       true,
     ),
@@ -79,10 +79,11 @@ function curveFigures(result: CompareResult, group: GroupResult, styles: Styles)
     ),
   )
   const { bandKind } = curves(recipes[0]!)
-  const { level, replicates } = result.statistics
+  const { level } = result.statistics
+  const { bandReplicates } = result
   const band =
     bandKind === 'interval'
-      ? `${100 * level} % bootstrap interval of the mean over ${group.seeds.length} seeds (${replicates.toLocaleString('en-US')} replicates)`
+      ? `${100 * level} % bootstrap interval of the mean over ${group.seeds.length} seeds (${bandReplicates.toLocaleString('en-US')} replicates)`
       : `lowest and highest of ${group.seeds.length} ${group.seeds.length === 1 ? 'seed' : 'seeds'} (too few for an interval)`
   return (
     `<div class="charts">${[...passes, ...training, ...families].join('\n')}</div>` +

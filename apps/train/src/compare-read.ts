@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QuestionCounts } from '@axpo/eval'
 import { findRecipe } from '@axpo/policy'
-import { loadSeconds } from './compare-cell.ts'
 import { evaluationPath, loadCounts } from './compare-evaluation.ts'
 import {
   type CellJob,
@@ -14,7 +13,7 @@ import {
   rolloutsAStep,
   startJob,
 } from './compare-plan.ts'
-import { loadSpent, type StepSpent } from './compare-spent.ts'
+import { loadSeconds, loadSpent, type StepSpent } from './compare-spent.ts'
 import type { StepMetrics } from './rl-step.ts'
 import { loadMetrics } from './train.ts'
 
@@ -26,7 +25,8 @@ export interface Cell {
   readonly metrics: readonly StepMetrics[]
   readonly spent: readonly StepSpent[]
   readonly evaluations: ReadonlyMap<EvaluationName, ReadonlyMap<number, readonly QuestionCounts[]>>
-  readonly seconds: { readonly train: number; readonly evaluate: number }
+  /** Wall time: of each step, of all evaluations. */
+  readonly seconds: { readonly train: readonly number[]; readonly evaluate: number }
 }
 
 /** All cells of one s. */

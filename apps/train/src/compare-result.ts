@@ -92,6 +92,8 @@ export interface CompareResult {
   readonly formatVersion: 1
   readonly plan: Omit<ComparePlan, 'checkpoint' | 'formatVersion'>
   readonly statistics: BootstrapOptions
+  /** Replicates behind each point of a band. */
+  readonly bandReplicates: number
   readonly groups: readonly GroupResult[]
 }
 
@@ -297,8 +299,17 @@ function groupResult(plan: ComparePlan, group: Group, options: BootstrapOptions)
       ]),
     ),
     comparisons: comparisonsOf(plan, group, options),
-    curves: Object.fromEntries(recipes.map((r) => [r, curvesOf(group.cells.get(r)!, group.start, steps, options)])),
+    curves: Object.fromEntries(
+      recipes.map((r) => [r, curvesOf(group.cells.get(r)!, group.start, steps, bandOptions(options))]),
+    ),
   }
+}
+
+/** Bands have a point a step and figure: fewer replicates are drawn for each. */
+const mostBandReplicates = 2000
+
+function bandOptions(options: BootstrapOptions): BootstrapOptions {
+  return { ...options, replicates: Math.min(mostBandReplicates, options.replicates) }
 }
 
 export function compareResult(plan: ComparePlan, groups: readonly Group[], options: BootstrapOptions): CompareResult {
@@ -307,6 +318,7 @@ export function compareResult(plan: ComparePlan, groups: readonly Group[], optio
     formatVersion: 1,
     plan: shown,
     statistics: options,
+    bandReplicates: bandOptions(options).replicates,
     groups: groups.map((g) => groupResult(plan, g, options)),
   }
 }

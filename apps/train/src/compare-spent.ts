@@ -1,6 +1,7 @@
 /**
  * What each step of a cell cost, counted from its trajectories, which can then be dropped: spent.jsonl, one line a step. Every rollout that the run folder
- * recorded counts, continuations too; a token counts where the model sampled it (a continuation's own part only). Not here: wall time (timings.jsonl).
+ * recorded counts, continuations too; a token counts where the model sampled it (a continuation's own part only). Also the
+ * wall times beside it.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,14 +20,37 @@ export interface StepSpent {
 const spentFile = 'spent.jsonl'
 const trajectoriesFile = 'trajectories.msgpack'
 
-/** In ascending steps. */
-export function loadSpent(directory: string): StepSpent[] {
-  const path = join(directory, spentFile)
+function loadLines<T>(path: string): T[] {
   if (!existsSync(path)) return []
   return readFileSync(path, 'utf8')
     .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as StepSpent)
+    .filter((line) => line.endsWith('}')) // a kill may have cut the last line
+    .map((line) => JSON.parse(line) as T)
+}
+
+/** In ascending steps. */
+export function loadSpent(directory: string): StepSpent[] {
+  return loadLines(join(directory, spentFile))
+}
+
+export const evaluationTimingsFile = 'evaluation-timings.jsonl'
+
+/** Seconds of each step and of all evaluations. A killed run does some of its work twice: the last time counts. */
+export function loadSeconds(directory: string): { readonly train: readonly number[]; readonly evaluate: number } {
+  const steps = new Map(
+    loadLines<{ step: number; sampleSeconds: number; learnSeconds: number }>(join(directory, 'timings.jsonl')).map(
+      (line) => [line.step, line.sampleSeconds + line.learnSeconds],
+    ),
+  )
+  const evaluations = new Map(
+    loadLines<{ step: number; name: string; evaluateSeconds: number }>(join(directory, evaluationTimingsFile)).map(
+      (line) => [`${line.step} ${line.name}`, line.evaluateSeconds],
+    ),
+  )
+  return {
+    train: [...steps].sort(([a], [b]) => a - b).map(([, seconds]) => seconds),
+    evaluate: [...evaluations.values()].reduce((a, b) => a + b, 0),
+  }
 }
 
 /** Counts the steps that the trajectory file holds; earlier ones keep their line. */

@@ -157,18 +157,18 @@ export function costTable(_: CompareResult, group: GroupResult, times: CompareTi
     title: 'Cost of training',
     head: ['recipe', 'steps', 'rollouts', 'rollouts / first', 'sampled tokens', 'training time', 'evaluation time'],
     rows: group.arms.map((arm) => {
-      const seconds = arm.rolloutsOf === null ? armSeconds(times, group, arm.recipe) : null
+      const seconds = armSeconds(times, group, arm)
       return [
         armName(arm),
         thousands(arm.steps),
         thousands(arm.rollouts),
         (mean(arm.rollouts) / mean(baseline.rollouts)).toFixed(2),
         thousands(arm.tokens),
-        seconds ? formatSeconds(seconds.train) : '-',
-        seconds ? formatSeconds(seconds.evaluate) : '-',
+        formatSeconds(seconds.train),
+        formatSeconds(seconds.evaluate),
       ]
     }),
-    note: `Means over ${group.seeds.length} seeds. Time: one process with one thread; ${times.processes} ran at once on this machine. The arms at equal rollouts are the same runs, gone on with, and are timed there.`,
+    note: `Means over ${group.seeds.length} seeds. Time: one process with one thread; ${times.processes} ran at once on this machine. The arms at equal rollouts are the same runs, gone on with; evaluation counts all that a run was evaluated.`,
   }
 }
 
@@ -188,11 +188,11 @@ export function mapTable(result: CompareResult): Table | null {
   if (result.groups.length < 2) return null
   return {
     title: 'Map of settings',
-    head: ['s', 'recipe', 'Pass@1', 'Pass@4', 'tool use', 'all wrong', 'intervals from'],
+    head: ['recipe', 's', 'Pass@1', 'Pass@4', 'tool use', 'all wrong', 'intervals from'],
     rows: result.groups.flatMap((group) =>
       [group.start, ...group.arms].map((arm) => [
-        String(group.easyShare),
         armName(arm),
+        String(group.easyShare),
         interval(arm.passAt1.mean),
         arm.passAt4 ? interval(arm.passAt4.mean) : '-',
         percent(arm.rates.toolUse),

@@ -1,6 +1,6 @@
 /** Wall times of a comparison, apart from its results: they differ from run to run. */
 import type { Group } from './compare-read.ts'
-import type { GroupResult } from './compare-result.ts'
+import type { Arm, GroupResult } from './compare-result.ts'
 
 export interface CompareTimes {
   /** Cells that ran at once. */
@@ -9,7 +9,8 @@ export interface CompareTimes {
     readonly recipe: string
     readonly seed: number
     readonly easyShare: number
-    readonly trainSeconds: number
+    /** Of each step. */
+    readonly trainSeconds: readonly number[]
     readonly evaluateSeconds: number
   }[]
 }
@@ -29,14 +30,20 @@ export function timesOf(groups: readonly Group[], processes: number): CompareTim
   }
 }
 
-/** Means over a group's seeds. */
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0)
+
+/** Means over the seeds of an arm: training until its steps, all evaluations of its cells. */
 export function armSeconds(
   times: CompareTimes,
-  group: Pick<GroupResult, 'easyShare'>,
-  recipe: string,
-): { readonly train: number; readonly evaluate: number } | null {
-  const cells = times.cells.filter((c) => c.recipe === recipe && c.easyShare === group.easyShare)
-  if (cells.length === 0) return null
-  const mean = (f: (c: CompareTimes['cells'][number]) => number) => cells.reduce((a, c) => a + f(c), 0) / cells.length
-  return { train: mean((c) => c.trainSeconds), evaluate: mean((c) => c.evaluateSeconds) }
+  group: Pick<GroupResult, 'easyShare' | 'seeds'>,
+  arm: Pick<Arm, 'recipe' | 'steps'>,
+): { readonly train: number; readonly evaluate: number } {
+  const cells = group.seeds.map(
+    (seed) => times.cells.find((c) => c.recipe === arm.recipe && c.easyShare === group.easyShare && c.seed === seed)!,
+  )
+  return {
+    train: mean(cells.map((c, s) => sum(c.trainSeconds.slice(0, arm.steps[s])))),
+    evaluate: mean(cells.map((c) => c.evaluateSeconds)),
+  }
 }
