@@ -17,9 +17,9 @@ import type { BenchContext, SectionResult } from './bench.ts'
 import type { Device } from './devices.ts'
 import { PeakMeter } from './peak.ts'
 import type { Table } from './report.ts'
-import { decodeShapes, type GemmShape, planStepCalls, type StepCall } from './step-calls.ts'
+import { decodeShapes, type GemmShape, planStepCalls, type StepCall, type StepPlan } from './step-calls.ts'
 import { median } from './timing.ts'
-import { type ConfigName, loadWorkload } from './workload.ts'
+import { type ConfigName, loadWorkload, type Workload } from './workload.ts'
 
 /** One thing to time on one device. */
 interface Probe {
@@ -203,29 +203,89 @@ function squares(device: Device['kind'], quick: boolean): GemmShape[] {
   )
 }
 
-async function measureConfig(
-  name: ConfigName,
-  devices: readonly Device[],
-  context: BenchContext,
-): Promise<SectionResult> {
-  const { kind } = devices[0]!
-  const workload = await loadWorkload(name, kind, context.quick)
-  const { repetitions } = workload.sizes
+interface Work {
+  readonly workload: Workload
+  readonly step: StepPlan
+  /** Calls repeated in a phase. */
+  readonly repeats: number
+  readonly products: readonly GemmRow[]
+  readonly decodeRows: number
+  readonly decode: readonly GemmRow[]
+  readonly square: readonly GemmRow[]
+  readonly others: readonly StepCall[]
+}
+
+async function planWork(name: ConfigName, kind: Device['kind'], quick: boolean): Promise<Work> {
+  const workload = await loadWorkload(name, kind, quick)
   const repeats = kind === 'software' ? 1 : 4
   const step = planStepCalls(workload, repeats)
   const decodeRows = Math.min(128, workload.sizes.questions * workload.sizes.samples)
-  const decode = decodeShapes(workload, decodeRows).map((row) => ({ ...row, name: `decode ${label(row.shape)}` }))
-  const square =
-    name === 'nano'
-      ? squares(kind, context.quick).map((shape) => ({ shape, count: 1, name: `square ${label(shape)}` }))
-      : []
-  const products = step.calls.flatMap(({ gemm, phase, countInStep }) =>
-    gemm ? [{ name: phase, shape: gemm, count: countInStep }] : [],
-  )
-  const others = kind === 'software' ? [] : step.calls.filter(({ gemm }) => !gemm)
-  const operations = new Map(
-    [...products, ...decode, ...square].map((row) => [row.name, 2 * row.shape.M * row.shape.N * row.shape.K]),
-  )
+  const shapes = name === 'nano' ? squares(kind, quick) : []
+  return {
+    workload,
+    step,
+    repeats,
+    products: step.calls.flatMap(({ gemm, phase, countInStep }) =>
+      gemm ? [{ name: phase, shape: gemm, count: countInStep }] : [],
+    ),
+    decodeRows,
+    decode: decodeShapes(workload, decodeRows).map((row) => ({ ...row, name: `decode ${label(row.shape)}` })),
+    square: shapes.map((shape) => ({ shape, count: 1, name: `square ${label(shape)}` })),
+    others: kind === 'software' ? [] : step.calls.filter(({ gemm }) => !gemm),
+  }
+}
+
+/** What there is to time on one device, its plans loaded and run once. */
+async function openProbes(device: Device, executor: Executor, work: Work): Promise<Probe[]> {
+  const { step, repeats, products, others, decode, square } = work
+  const loaded = step.load(executor)
+  await loaded.run('forward', step.live)
+  await loaded.run('backward', step.live)
+  const sync = device.kind === 'cpu' ? null : () => executor.readRegion('grads', 0, 1)
+  const probes: Probe[] = [...products.map((row) => row.name), ...others.map((call) => call.phase)].map((phase) => ({
+    row: phase,
+    device: device.name,
+    run: () => timePhase(loaded, phase, repeats, { ...step.live }, sync),
+  }))
+  for (const row of [...decode, ...square]) {
+    const alone = loadGemm(executor, row.shape, repeats, row.name)
+    await alone.loaded.run('forward')
+    probes.push({
+      row: row.name,
+      device: device.name,
+      run: () => timePhase(alone.loaded, 'run', repeats, {}, syncOf(device, alone.loaded, alone.out)),
+    })
+  }
+  return probes
+}
+
+function tablesOf(
+  work: Work,
+  devices: readonly Device[],
+  samples: ReadonlyMap<string, Samples>,
+  peakNote: string,
+): Table[] {
+  const { workload, products, decodeRows, decode, square, others } = work
+  const names = devices.map((device) => device.name).join(' and ')
+  const where = `${workload.name}, ${names}`
+  const notes = peakNote === '' ? [] : [`Peak of 128-bit FMA in registers, GFLOP/s: ${peakNote}.`]
+  const tokens = `${workload.sizes.sequences} x ${workload.sizes.sequenceTokens} tokens`
+  const gemms = (title: string, rows: readonly GemmRow[]) =>
+    rows.length > 0 ? [gemmTable(title, rows, devices, samples, notes)] : []
+  return [
+    ...gemms(`Matrix products of a training step, ${where} (${tokens})`, products),
+    ...gemms(`Matrix products of a decoding step of ${decodeRows} sequences, ${where}`, decode),
+    ...gemms(`Square matrix products, ${names}`, square),
+    ...(others.length > 0
+      ? [otherTable(`Other kernels of a training step, ${where} (${tokens})`, others, devices, samples)]
+      : []),
+  ]
+}
+
+async function measureConfig(name: ConfigName, devices: readonly Device[], quick: boolean): Promise<SectionResult> {
+  const work = await planWork(name, devices[0]!.kind, quick)
+  const rows = [...work.products, ...work.decode, ...work.square]
+  const operations = new Map(rows.map(({ name: row, shape: { M, N, K } }) => [row, 2 * M * N * K]))
   const executors: Executor[] = []
   const peaks = new Map<string, PeakMeter>()
   const probes: Probe[] = []
@@ -233,59 +293,19 @@ async function measureConfig(
     const executor = await device.open()
     executors.push(executor)
     if (device.kind === 'cpu') peaks.set(device.name, await PeakMeter.open(device.threads))
-    const loaded = step.load(executor)
-    await loaded.run('forward', step.live)
-    await loaded.run('backward', step.live)
-    const gradients = () => executor.readRegion('grads', 0, 1)
-    for (const phase of [...products.map((row) => row.name), ...others.map((call) => call.phase)])
-      probes.push({
-        row: phase,
-        device: device.name,
-        run: () => timePhase(loaded, phase, repeats, { ...step.live }, device.kind === 'cpu' ? null : gradients),
-      })
-    for (const row of [...decode, ...square]) {
-      const alone = loadGemm(executor, row.shape, repeats, row.name)
-      await alone.loaded.run('forward')
-      probes.push({
-        row: row.name,
-        device: device.name,
-        run: () => timePhase(alone.loaded, 'run', repeats, {}, syncOf(device, alone.loaded, alone.out)),
-      })
-    }
+    probes.push(...(await openProbes(device, executor, work)))
   }
+  // devices one after the other on the same row
   probes.sort((a, b) => a.row.localeCompare(b.row))
+  const { repetitions } = work.workload.sizes
   const { samples, peakSamples } = await sampleAll(probes, (row) => operations.get(row) ?? 0, peaks, repetitions)
   for (const meter of peaks.values()) meter.close()
   for (const executor of executors) await executor.close()
   const peakNote = [...peakSamples].map(([device, values]) => `${device} ${median(values).toFixed(1)}`).join(', ')
-  const where = `${name}, ${devices.map((device) => device.name).join(' and ')}`
-  const notes = peakNote === '' ? [] : [`Peak of 128-bit FMA in registers, GFLOP/s: ${peakNote}.`]
-  const tokens = `${workload.sizes.sequences} x ${workload.sizes.sequenceTokens} tokens`
-  const tables = [
-    gemmTable(`Matrix products of a training step, ${where} (${tokens})`, products, devices, samples, notes),
-    gemmTable(
-      `Matrix products of a decoding step of ${decodeRows} sequences, ${where}`,
-      decode,
-      devices,
-      samples,
-      notes,
-    ),
-    ...(square.length > 0
-      ? [
-          gemmTable(
-            `Square matrix products, ${devices.map((device) => device.name).join(' and ')}`,
-            square,
-            devices,
-            samples,
-            notes,
-          ),
-        ]
-      : []),
-    ...(others.length > 0
-      ? [otherTable(`Other kernels of a training step, ${where} (${tokens})`, others, devices, samples)]
-      : []),
-  ]
-  return { tables, samples: { [where]: { ...Object.fromEntries(samples), peaks: Object.fromEntries(peakSamples) } } }
+  return {
+    tables: tablesOf(work, devices, samples, peakNote),
+    samples: { model: name, ...Object.fromEntries(samples), peaks: Object.fromEntries(peakSamples) },
+  }
 }
 
 export async function benchKernels(context: BenchContext): Promise<SectionResult> {
@@ -297,7 +317,7 @@ export async function benchKernels(context: BenchContext): Promise<SectionResult
   for (const devices of groups)
     for (const name of ['nano', 'small'] as const) {
       if (devices.length === 0 || (name === 'small' && devices[0]!.kind === 'software')) continue
-      results.push(await measureConfig(name, devices, context))
+      results.push(await measureConfig(name, devices, context.quick))
     }
   return { tables: results.flatMap(({ tables }) => tables), samples: results.map(({ samples }) => samples) }
 }

@@ -1,16 +1,18 @@
 /**
  * `pnpm bench:peers`: the same work in our code and in the peers, one after the other, round after round, on the same machine and threads.
- *   pnpm bench:peers [--only python,trl,js] [--quick] [--write] [--folder <of the installed peers>] [--python <interpreter>]
- * PyTorch eager (training step), transformers' generate, TRL's GRPOTrainer (whole step), and matrix products of tfjs, jax-js and onnxruntime-web.
+ *   pnpm bench:peers [--only python,trl,js,products] [--quick] [--write] [--folder <of the installed peers>] [--python <interpreter>]
+ * PyTorch eager (training step), transformers' generate, TRL's GRPOTrainer (whole step), training steps of jax-js and tfjs, matrix products of these and
+ * of onnxruntime-web.
  * Not here: how the peers are installed (peers/install.ts) or what they run (peers/torch_peer.py, peers/js/*).
  */
 import { parseArgs } from 'node:util'
 import { defaultInstall, installJavaScript, installPython } from './peers/install.ts'
+import { compareTextTraining } from './peers/javascript.ts'
 import { compareProducts } from './peers/products.ts'
 import { comparePyTorch, compareTrl } from './peers/python.ts'
 import { printTable, type Table, writeReport } from './report.ts'
 
-const parts = ['python', 'trl', 'js'] as const
+const parts = ['python', 'trl', 'js', 'products'] as const
 
 export interface Comparison {
   readonly tables: readonly Table[]
@@ -56,7 +58,11 @@ async function main(): Promise<void> {
     await measure('python', () => comparePyTorch(path, values.quick))
     await measure('trl', () => compareTrl(path, values.quick))
   }
-  await measure('js', () =>
+  if ('path' in js) {
+    const { path } = js
+    await measure('js', () => compareTextTraining(path, values.quick))
+  }
+  await measure('products', () =>
     compareProducts('path' in js ? js.path : null, 'path' in python ? python.path : null, values.quick),
   )
   if (values.quick) notes.push('--quick: one round of small sizes; shows that everything runs, measures nothing.')

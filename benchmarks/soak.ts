@@ -13,7 +13,7 @@ import { cpuDevice, listDevices } from './devices.ts'
 import { printTable, type Table, writeReport } from './report.ts'
 import { median } from './timing.ts'
 import { runTrainStep } from './train.ts'
-import { createPrompt, loadWorkload, openModel, type Workload } from './workload.ts'
+import { createPrompt, createSequences, loadWorkload, openModel, type Workload } from './workload.ts'
 
 const POINTS = 20
 /** Points that warm up: compiled code, pools and caches fill. */
@@ -122,7 +122,8 @@ async function main(): Promise<number> {
   const points: Point[] = []
   let step = 0
   for (let point = 1; point <= POINTS; point++) {
-    for (; step < Math.round((steps * point) / POINTS); step++) await runTrainStep(model, workload, step)
+    for (; step < Math.round((steps * point) / POINTS); step++)
+      await runTrainStep(model, createSequences(workload, step))
     await decode(model, workload, tokens / POINTS, point)
     points.push(measure(executor, model, step))
     process.stderr.write(

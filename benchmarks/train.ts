@@ -1,7 +1,7 @@
 /** Training step on sequences of one length that share nothing: pack, forward, backward, AdamW. */
 
 import type { Executor } from '../packages/kernels/src/index.ts'
-import type { Model } from '../packages/model/src/index.ts'
+import type { Model, TrainSequence } from '../packages/model/src/index.ts'
 import type { BenchContext, SectionResult } from './bench.ts'
 import type { Device } from './devices.ts'
 import type { Table } from './report.ts'
@@ -17,11 +17,10 @@ export interface TrainTimes {
   readonly whole: number
 }
 
-/** One step on new data: every token but the first is trained with the same weight, as in supervised training. */
-export async function runTrainStep(model: Model, workload: Workload, step: number): Promise<TrainTimes> {
-  const sequences = createSequences(workload, step)
+/** One step on sequences that are not timed: every selected token is trained with the same weight, as in supervised training. */
+export async function runTrainStep(model: Model, sequences: readonly TrainSequence[]): Promise<TrainTimes> {
   const { learner } = model
-  const count = workload.sizes.sequences * (workload.sizes.sequenceTokens - 1)
+  const count = sequences.reduce((sum, { tokens }) => sum + tokens.length - 1, 0)
   const gradients = sequences.map(({ tokens }) => new Float32Array(tokens.length).fill(-1 / count))
   const [batch, pack] = await timed(() => learner.pack(sequences))
   const [, forward] = await timed(() => learner.forward(batch))
@@ -75,7 +74,9 @@ export async function benchTrain(context: BenchContext): Promise<SectionResult> 
   const samples: Record<string, unknown> = {}
   for (const name of ['nano', 'small'] as const) {
     const open = await openAll(context, name)
-    const results = await measureDevices(open, (one, repetition) => runTrainStep(one.model, one.workload, repetition))
+    const results = await measureDevices(open, (one, repetition) =>
+      runTrainStep(one.model, createSequences(one.workload, repetition)),
+    )
     for (const { device, workload } of open) {
       const times = results.get(device.name)!
       const of = (key: keyof TrainTimes) => median(times.map((time) => time[key]))

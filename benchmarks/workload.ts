@@ -178,3 +178,11 @@ export function createSequences({ config, sizes }: Workload, seed: number): Trai
     return { tokens: Int32Array.from([...prompt.tokens, ...rest]), images: prompt.images }
   })
 }
+
+/** The same without images. */
+export function createTextSequences({ sizes }: Workload, seed: number): TrainSequence[] {
+  return Array.from({ length: sizes.sequences }, (_, i) => ({
+    tokens: Int32Array.from({ length: sizes.sequenceTokens }, (_, t) => (t === 0 ? i : textToken(seed + i, t))),
+    images: [],
+  }))
+}

@@ -1,10 +1,10 @@
 /** Matrix products of ours and of the JavaScript peers (and of PyTorch, as what native AVX code does), GFLOP/s. C[M, N] = A[M, K] B[K, N], both given at each call. */
-import { join } from 'node:path'
 import { createCpuExecutor } from '../../packages/kernels/src/index.ts'
 import { loadGemm, timePhase } from '../kernels.ts'
 import type { Comparison } from '../peers.ts'
 import { type Case, interleave, median } from '../timing.ts'
-import { PeerProcess } from './peer-process.ts'
+import { startScript } from './javascript.ts'
+import type { PeerProcess } from './peer-process.ts'
 import { startMatmulPeer } from './python.ts'
 
 const shapes = [
@@ -51,19 +51,13 @@ function listPeers(
   js: string | null,
   python: string | null,
 ): { name: string; threads: number; start: () => PeerProcess }[] {
-  const script =
-    (folder: string, file: string, ...args: string[]) =>
-    () =>
-      new PeerProcess(process.execPath, ['--disable-warning=ExperimentalWarning', join(folder, file), ...args], {
-        cwd: folder,
-      })
   return [
     ...(js
       ? [
-          { name: 'tfjs wasm', threads: 1, start: script(js, 'tfjs.mjs') },
-          { name: 'jax-js wasm', threads: 1, start: script(js, 'jax.mjs') },
-          { name: 'onnxruntime-web wasm', threads: 1, start: script(js, 'ort.mjs', '1') },
-          { name: 'onnxruntime-web wasm', threads: 2, start: script(js, 'ort.mjs', '2') },
+          { name: 'tfjs wasm', threads: 1, start: () => startScript(js, 'tfjs.mjs') },
+          { name: 'jax-js wasm', threads: 1, start: () => startScript(js, 'jax.mjs') },
+          { name: 'onnxruntime-web wasm', threads: 1, start: () => startScript(js, 'ort.mjs', '1') },
+          { name: 'onnxruntime-web wasm', threads: 2, start: () => startScript(js, 'ort.mjs', '2') },
         ]
       : []),
     ...(python

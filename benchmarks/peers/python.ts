@@ -11,6 +11,7 @@ import { interleave, median, ratio } from '../timing.ts'
 import { runTrainStep } from '../train.ts'
 import {
   type ConfigName,
+  createSequences,
   directories,
   loadWorkload,
   openModel,
@@ -55,13 +56,13 @@ export function startMatmulPeer(folder: string, threads: number): PeerProcess {
   return startPython(folder, 'model', 'nano', threads)
 }
 
-interface Ours {
+export interface Ours {
   readonly model: Model
   readonly executor: CpuExecutor
   close(): Promise<void>
 }
 
-async function openOurs(workload: Workload, threads: number): Promise<Ours> {
+export async function openOurs(workload: Workload, threads: number): Promise<Ours> {
   const executor = await createCpuExecutor({ threads })
   const model = openModel(workload, executor)
   return {
@@ -74,7 +75,7 @@ async function openOurs(workload: Workload, threads: number): Promise<Ours> {
   }
 }
 
-interface Line {
+export interface Line {
   readonly work: string
   readonly ours: readonly number[]
   readonly peer: readonly number[]
@@ -83,7 +84,7 @@ interface Line {
   readonly tokens: number
 }
 
-const line = ({ work, ours, peer, peerName, tokens }: Line): (string | number)[] => [
+export const comparisonLine = ({ work, ours, peer, peerName, tokens }: Line): (string | number)[] => [
   work,
   peerName,
   median(ours),
@@ -92,13 +93,21 @@ const line = ({ work, ours, peer, peerName, tokens }: Line): (string | number)[]
   (tokens / median(peer)) * 1000,
   ratio(peer, ours),
 ]
-const columns = ['work', 'peer', 'ours ms', 'peer ms', 'ours tokens/s', 'peer tokens/s', 'times as fast']
+export const comparisonColumns = [
+  'work',
+  'peer',
+  'ours ms',
+  'peer ms',
+  'ours tokens/s',
+  'peer tokens/s',
+  'times as fast',
+]
 
 async function compareTraining(workload: Workload, ours: Ours, peer: PeerProcess, threads: number): Promise<Line> {
   const { sequences, sequenceTokens, repetitions } = workload.sizes
   const results = await interleave<number>(
     [
-      { name: 'ours', run: async (step) => (await runTrainStep(ours.model, workload, step)).whole },
+      { name: 'ours', run: async (step) => (await runTrainStep(ours.model, createSequences(workload, step))).whole },
       {
         name: 'peer',
         run: () => peer.milliseconds({ op: 'train', sequences, tokens: sequenceTokens, prompt: PROMPT_TOKENS }),
@@ -171,7 +180,12 @@ export async function comparePyTorch(folder: string, quick: boolean): Promise<Co
     `${(names[0] as { ready: string }).ready}, float32; AdamW fused, gradients clipped to norm 1, attention by scaled_dot_product_attention.`,
     'The peer is given pixel values ready for the model; our time includes resizing and cutting the images. Nothing is shared between sequences.',
   ]
-  const table: Table = { title: 'Against PyTorch on the CPU', columns, rows: lines.map(line), notes }
+  const table: Table = {
+    title: 'Against PyTorch on the CPU',
+    columns: comparisonColumns,
+    rows: lines.map(comparisonLine),
+    notes,
+  }
   return { tables: [table], samples: lines }
 }
 
@@ -212,7 +226,10 @@ export async function compareTrl(folder: string, quick: boolean): Promise<Compar
       `${ready}: images in the prompts, transformers' generate, no reference model, no gradient checkpointing, one update a batch, float32.`,
       `Prompts of ${promptTokens} tokens with one image on both sides; every rollout runs to ${tokens} tokens; both prepare images, sample, learn and step. Tokens/s are sampled tokens over the whole step.`,
     ]
-    return { tables: [{ title: 'Whole RL step against TRL', columns, rows: [line(one)], notes }], samples: one }
+    return {
+      tables: [{ title: 'Whole RL step against TRL', columns: comparisonColumns, rows: [comparisonLine(one)], notes }],
+      samples: one,
+    }
   } finally {
     peer.close()
     await ours.close()
