@@ -1,16 +1,18 @@
 /**
- * One reinforcement-learning step of nano on the CPU: 128 rollouts (16 questions x 8, prompts of 45 tokens with an image, 15 to 45 sampled tokens), then
+ * One reinforcement-learning step of nano: 128 rollouts (16 questions x 8, prompts of 45 tokens with an image, 15 to 45 sampled tokens), then
  * backward over the packed rollouts and AdamW. Random weights; every repetition has new images and new weights, as in training.
  *
- *   node packages/model/benchmarks/step.ts [threads = 1,2] [repetitions = 7] [--kernels]
+ *   node packages/model/benchmarks/step.ts [threads or webgpu = 1,2] [repetitions = 7] [--kernels]
  *
- * Prints medians. --kernels runs every kernel call by itself and prints where the time goes (the sum is a little more than without).
+ * Prints medians. On WebGPU 16 rollouts (2 questions), for the sake of software adapters, and what the processor spent in all; there a phase's time shows
+ * where its result is read (backward under AdamW). --kernels
+ * (CPU) runs every kernel call by itself and prints where the time goes (the sum is a little more than without).
  */
 import { createHash } from 'node:crypto'
-import { type CpuExecutor, createCpuExecutor, kernels } from '@axpo/kernels'
+import { CpuExecutor, createCpuExecutor, createWebGpuExecutor, type Executor, kernels } from '@axpo/kernels'
 import { createModel, loadConfig, loadProcessorConfig, type Model, nanoDirectory } from '../src/index.ts'
 
-const QUESTIONS = 16
+const QUESTIONS = { cpu: 16, webgpu: 2 }
 const SAMPLES = 8
 const PROMPT = 45
 
@@ -18,7 +20,7 @@ const config = await loadConfig(nanoDirectory)
 const processor = await loadProcessorConfig(nanoDirectory)
 
 function question(step: number, q: number) {
-  const seed = step * QUESTIONS + q
+  const seed = step * QUESTIONS.cpu + q
   const data = Uint8Array.from(
     { length: 128 * 128 * 3 },
     (_, i) => (Math.imul(i + seed * 7919, 2654435761) >>> 11) & 255,
@@ -49,8 +51,8 @@ async function timed<T>(run: () => T | Promise<T>): Promise<[T, number]> {
   return [value, now() - start]
 }
 
-async function runStep(model: Model, step: number): Promise<StepTimes> {
-  const prompts = Array.from({ length: QUESTIONS }, (_, q) => question(step, q))
+async function runStep(model: Model, step: number, questions: number): Promise<StepTimes> {
+  const prompts = Array.from({ length: questions }, (_, q) => question(step, q))
   const before = model.sampler.statistics.sampledTokens
   const [results, sampling] = await timed(() =>
     Promise.all(
@@ -146,17 +148,33 @@ function print(label: string, times: readonly StepTimes[]): void {
   )
 }
 
-const [counts, repetitions] = [(process.argv[2] ?? '1,2').split(',').map(Number), Number(process.argv[3] ?? 7)]
-for (const threads of counts) {
-  const executor = await createCpuExecutor({ threads })
-  const model = createModel({ config, processor, executor })
+/** Smaller on WebGPU, so that a software adapter does not clear and copy what a short step never uses. */
+const SMALL = {
+  train: { tokens: 2048, imageTokens: 256, selections: 2048, spans: 16384 },
+  sample: { stepTokens: 512, sequences: 64, stepSpans: 16384, kvRows: 4096, featureRows: 1024, encodeTokens: 64 },
+}
+
+const [devices, repetitions] = [(process.argv[2] ?? '1,2').split(','), Number(process.argv[3] ?? 7)]
+for (const device of devices) {
+  const webgpu = device === 'webgpu'
+  const executor: Executor = webgpu
+    ? await createWebGpuExecutor()
+    : await createCpuExecutor({ threads: Number(device) })
+  const model = createModel({ config, processor, executor, ...(webgpu ? { capacities: SMALL } : {}) })
+  const questions = QUESTIONS[executor.kind]
   model.initialise(1)
-  await runStep(model, 0)
+  await runStep(model, 0, questions)
   const times: StepTimes[] = []
-  const totals = process.argv.includes('--kernels') ? watchKernels(executor, () => times.length) : null
-  for (let i = 1; i <= repetitions; i++) times.push(await runStep(model, i))
+  const watched = process.argv.includes('--kernels') && executor instanceof CpuExecutor
+  const totals = watched ? watchKernels(executor, () => times.length) : null
+  const spent = process.cpuUsage()
+  for (let i = 1; i <= repetitions; i++) times.push(await runStep(model, i, questions))
+  const { user, system } = process.cpuUsage(spent)
   print(executor.describe(), times)
+  if (webgpu)
+    console.log(`  processor time of all threads: ${((user + system) / 1000 / repetitions).toFixed(0)} ms a step`)
   if (totals) printKernels(totals)
   model.close()
   await executor.close()
 }
+process.exit(0)

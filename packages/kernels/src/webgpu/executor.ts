@@ -8,6 +8,7 @@ import type { Executor, ExecutorCounters, LoadedPlan } from '../executor.ts'
 import type { Plan } from '../plan.ts'
 import { type AdapterDescription, DeviceLostError, lostMessage, openWebGpu, type WebGpu } from './adapter.ts'
 import { WebGpuPlan } from './loaded-plan.ts'
+import { Patience } from './patience.ts'
 import { compilePipelines, type Pipelines } from './pipelines.ts'
 import { Readback } from './readback.ts'
 
@@ -44,6 +45,7 @@ export class WebGpuExecutor implements Executor {
   readonly info: AdapterDescription
   readonly pipelines: Pipelines
   readonly alignment: number
+  readonly patience: Patience
   private readonly gpu: WebGpu
   private readonly ownsGpu: boolean
   private readonly regions = new Map<string, { readonly buffer: GPUBuffer; readonly elements: number }>()
@@ -64,7 +66,8 @@ export class WebGpuExecutor implements Executor {
     this.pipelines = pipelines
     this.ownsGpu = options.gpu === undefined
     this.alignment = options.alignment ?? gpu.device.limits.minStorageBufferOffsetAlignment
-    this.readback = new Readback(gpu.device)
+    this.patience = new Patience(gpu.info.kind === 'software')
+    this.readback = new Readback(gpu.device, this.patience)
     gpu.device.lost.then(({ reason, message }) => this.fail(new DeviceLostError(lostMessage(reason, message))))
     gpu.device.addEventListener('uncapturederror', ({ error }) => this.fail(invalid('a command', error.message)))
   }

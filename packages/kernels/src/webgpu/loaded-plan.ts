@@ -10,6 +10,7 @@ import type { Live, LoadedPlan } from '../executor.ts'
 import type { Tensor } from '../graph.ts'
 import { type Placement, type Plan, type PlanStep, wordValue } from '../plan.ts'
 import type { WebGpuExecutor } from './executor.ts'
+import type { RunTime } from './patience.ts'
 import { SLOT_BYTES } from './pipelines.ts'
 
 const SLOT = SLOT_BYTES / 4
@@ -46,6 +47,7 @@ export class WebGpuPlan implements LoadedPlan {
   private readonly floats: Float32Array<ArrayBuffer>
   /** Phases that have run once without an error. */
   private readonly proven = new Set<string>()
+  private readonly times: Readonly<Record<string, RunTime>>
   private readonly capacities: readonly (readonly [string, number])[]
   private freed = false
 
@@ -54,6 +56,7 @@ export class WebGpuPlan implements LoadedPlan {
     this.plan = plan
     // before anything is allocated
     checkFits(plan, executor.device.limits)
+    this.times = Object.fromEntries(Object.keys(plan.phases).map((name) => [name, { startedMs: 0, expectedMs: 0 }]))
     this.capacities = Object.entries(plan.capacities)
     this.arena = executor.createBuffer('arena', plan.arenaByteLength)
     this.words = executor.createBuffer('words', plan.steps.length * SLOT_BYTES, GPUBufferUsage.UNIFORM)
@@ -98,6 +101,7 @@ export class WebGpuPlan implements LoadedPlan {
         throw new Error(`run: ${name} is ${live[name]}, planned for at most ${capacity}.`)
     this.executor.counts.runs++
     this.patch(range.first, range.count, live)
+    this.executor.patience.started(this.times[phase]!)
     if (this.proven.has(phase)) return this.submit(range.first, range.count)
     this.executor.guard(`phase ${phase}`, () => this.submit(range.first, range.count))
     return this.executor.settle().then(() => void this.proven.add(phase))

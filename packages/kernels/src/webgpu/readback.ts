@@ -1,6 +1,7 @@
 /**
  * Copies device memory to the host. Reads asked for in the same turn share one staging buffer, one submit and one wait; many may be under way.
  */
+import type { Patience } from './patience.ts'
 
 /** Staging is never larger: a long read goes in pieces. */
 const PIECE_BYTES = 64 * 2 ** 20
@@ -19,12 +20,14 @@ export class Readback {
   /** Staging buffers made so far, and waits opened. */
   readonly counts = { allocations: 0, readBacks: 0 }
   private readonly device: GPUDevice
+  private readonly patience: Patience
   private readonly idle: GPUBuffer[] = []
   private held = 0
   private asked: Request[] = []
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, patience: Patience) {
     this.device = device
+    this.patience = patience
   }
 
   byteLength(): number {
@@ -78,7 +81,10 @@ export class Readback {
         at += into.length
       }
       this.device.queue.submit([encoder.finish()])
+      const sleepMs = this.patience.sleepMs()
+      if (sleepMs > 0) await new Promise((resolve) => setTimeout(resolve, sleepMs))
       await staging.mapAsync(GPUMapMode.READ, 0, byteLength)
+      this.patience.ended()
       const bytes = new Uint8Array(staging.getMappedRange(0, byteLength))
       at = 0
       for (const { into } of group) {

@@ -42,6 +42,8 @@ fn main_gemm(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) 
   let column0 = group.x * 64u;
   let row = row0 + thread.y * 8u;
   let column = column0 + thread.x;
+  // threads without a row, and halves without a column, are spared the sums: small products are mostly those
+  let narrow = column0 + 32u >= words.N;
   // left: columns +0 +8 +16 +24; right: +32 +40 +48 +56
   var l0 = vec4f(); var r0 = vec4f();
   var l1 = vec4f(); var r1 = vec4f();
@@ -62,20 +64,25 @@ fn main_gemm(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) 
       tileB[atB.y * STRIDE + atB.x] = loadB(column0 + atB.x, k0 + atB.y);
     }
     workgroupBarrier();
-    let depth = min(DEPTH, words.K - k0);
+    let depth = select(0u, min(DEPTH, words.K - k0), row < words.M);
     for (var k = 0u; k < depth; k++) {
       let y = k * STRIDE + thread.y * 8u;
       let x = k * STRIDE + thread.x;
       let left = vec4f(tileB[x], tileB[x + 8u], tileB[x + 16u], tileB[x + 24u]);
+      let a0 = tileA[y]; l0 += a0 * left;
+      let a1 = tileA[y + 1u]; l1 += a1 * left;
+      let a2 = tileA[y + 2u]; l2 += a2 * left;
+      let a3 = tileA[y + 3u]; l3 += a3 * left;
+      let a4 = tileA[y + 4u]; l4 += a4 * left;
+      let a5 = tileA[y + 5u]; l5 += a5 * left;
+      let a6 = tileA[y + 6u]; l6 += a6 * left;
+      let a7 = tileA[y + 7u]; l7 += a7 * left;
+      if (narrow) { continue; }
       let right = vec4f(tileB[x + 32u], tileB[x + 40u], tileB[x + 48u], tileB[x + 56u]);
-      let a0 = tileA[y]; l0 += a0 * left; r0 += a0 * right;
-      let a1 = tileA[y + 1u]; l1 += a1 * left; r1 += a1 * right;
-      let a2 = tileA[y + 2u]; l2 += a2 * left; r2 += a2 * right;
-      let a3 = tileA[y + 3u]; l3 += a3 * left; r3 += a3 * right;
-      let a4 = tileA[y + 4u]; l4 += a4 * left; r4 += a4 * right;
-      let a5 = tileA[y + 5u]; l5 += a5 * left; r5 += a5 * right;
-      let a6 = tileA[y + 6u]; l6 += a6 * left; r6 += a6 * right;
-      let a7 = tileA[y + 7u]; l7 += a7 * left; r7 += a7 * right;
+      r0 += a0 * right; r1 += a1 * right;
+      r2 += a2 * right; r3 += a3 * right;
+      r4 += a4 * right; r5 += a5 * right;
+      r6 += a6 * right; r7 += a7 * right;
     }
     workgroupBarrier();
   }
