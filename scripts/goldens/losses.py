@@ -140,6 +140,8 @@ def verl_cases():
     yield add("vanilla dapo", {**plain, "aggregation": "token-mean", "batch_info": {"batch_num_tokens": 5, "dp_size": 1}}, ours(aggregation="token-mean"), "published")
     yield add("vanilla extreme", {**plain, "aggregation": "token-mean"}, ("differs", clamped), "extreme", ours(aggregation="token-mean"))
     yield add("vanilla kl extreme", {**plain, "aggregation": "token-mean", "kl_type": "low_var_kl", "kl_weight": 0.04}, ("differs", clamped), "extreme", ours(kl=0.04, aggregation="token-mean"))
+    for aggregation in ("token-mean", "seq-mean-token-mean"):
+        yield add(f"vanilla {aggregation} entropy", {**plain, "aggregation": aggregation, "entropy_coeff": 0.01}, ("pending", "the policy layer has no entropy bonus"), "published")
     for kind in ("k1", "k2", "abs", "k3+"):
         yield add(f"vanilla {kind}", {**plain, "aggregation": "token-mean", "kl_type": kind, "kl_weight": 0.04}, ("pending", f"the policy layer's KL estimator is k3 only, no {kind}"), "random")
     for mode in ("sapo", "geo_mean", "gpg", "clip_cov", "kl_cov"):

@@ -87,11 +87,11 @@ def trl_loss(batch, settings):
 
 
 def verl_loss(batch, settings):
-    """A policy loss of verl's registry, plus its KL term as workers/utils/losses.py adds it."""
+    """A policy loss of verl's registry, plus its entropy and KL terms as workers/utils/losses.py adds them."""
     settings = dict(settings)
     mode, aggregation = settings.pop("mode", "vanilla"), settings.pop("aggregation", "token-mean")
     kl_type, kl_weight = settings.pop("kl_type", None), settings.pop("kl_weight", 0.0)
-    batch_info = settings.pop("batch_info", {})
+    batch_info, entropy_weight = settings.pop("batch_info", {}), settings.pop("entropy_coeff", 0.0)
     config = ActorConfig(strategy="fsdp", rollout_n=1, ppo_micro_batch_size_per_gpu=1, **settings)
     config.global_batch_info.update(batch_info)
     logp = batch["logp"].clone().requires_grad_(True)
@@ -99,6 +99,8 @@ def verl_loss(batch, settings):
     advantages = batch["advantages"][:, None].expand_as(mask)
     loss, metrics = core_algos.get_policy_loss_fn(mode)(batch["old"], logp, advantages, mask, aggregation, config)
     metrics = {name.removeprefix("actor/"): value for name, value in metrics.items()}
+    if entropy_weight:
+        loss = loss - entropy_weight * core_algos.agg_loss(loss_mat=batch["entropy"], loss_mask=mask, loss_agg_mode=aggregation, **config.global_batch_info)
     if kl_type:
         estimate = core_algos.kl_penalty(logp, batch["ref"], kl_type)
         kl = core_algos.agg_loss(loss_mat=estimate, loss_mask=mask, loss_agg_mode=aggregation, **config.global_batch_info)
