@@ -1,3 +1,5 @@
+export { decodeImage } from './decode-image.ts'
+export { defineTool, type JsonSchema, type ToolDefinition, type ToolReply, type TypedSchema } from './define-tool.ts'
 export { canonicalJson, type HermesTokens, type ParsedCall, type ParsedTurn, parseCall, parseTurn } from './hermes.ts'
 export {
   createImageSearchTool,

@@ -2,6 +2,7 @@
 
 import type { ToolStatus } from '@axpo/trajectory'
 import { Ajv, type ValidateFunction } from 'ajv'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { ParsedCall } from './hermes.ts'
 import type { RawImage, Tool, ToolContext, ToolSpec } from './tool.ts'
 
@@ -20,14 +21,48 @@ export interface ToolRegistry {
 
 const failure = (status: ToolStatus, text: string): CallOutcome => ({ status, text: `Error: ${text}`, image: null })
 
+/** Longest side of an image over its shortest: beyond it no image processor takes it. */
+const maxAspect = 200
+
+/** What is wrong with an image that a tool returned; null: nothing. */
+function imageFault(image: RawImage): string | null {
+  const { width, height, data } = image
+  const sides = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0
+  if (!sides || !(data instanceof Uint8Array) || data.length !== width * height * 3)
+    return `an image must have width * height * 3 bytes of RGB, got ${width} x ${height} and ${data?.length} bytes`
+  if (Math.max(width, height) > maxAspect * Math.min(width, height))
+    return `an image's sides must differ by at most ${maxAspect} times, got ${width} x ${height}`
+  return null
+}
+
+/** Schemas of draft-07 unless they say 2020-12. Formats are not checked: the tool does, where it cares. */
+function createCompiler(): (name: string, schema: Record<string, unknown>) => ValidateFunction {
+  const options = { strict: false, validateFormats: false, addUsedSchema: false } as const
+  const draft07 = new Ajv(options)
+  let draft2020: Ajv2020 | undefined
+  return (name, schema) => {
+    const { $schema, ...rest } = schema
+    try {
+      if (!String($schema).includes('2020-12')) return draft07.compile(rest)
+      draft2020 ??= new Ajv2020(options)
+      return draft2020.compile(rest)
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      throw new Error(
+        `createToolRegistry: parameters of ${name} must be a JSON Schema, got one that does not compile: ${message}. Correct the tool's parameters.`,
+      )
+    }
+  }
+}
+
 /** A tool that keeps no time limit itself may take `timeoutMs`; then its signal is aborted and the call is a time-out. */
 export function createToolRegistry(tools: readonly Tool[], timeoutMs = 5000): ToolRegistry {
-  const ajv = new Ajv({ strict: false })
+  const compile = createCompiler()
   const byName = new Map<string, { readonly tool: Tool; readonly validate: ValidateFunction }>()
   for (const tool of tools) {
     const { name, parameters } = tool.spec.function
     if (byName.has(name)) throw new Error(`createToolRegistry: two tools are named ${name}.`)
-    byName.set(name, { tool, validate: ajv.compile(parameters) })
+    byName.set(name, { tool, validate: compile(name, parameters) })
   }
   const entry = (name: string) => {
     const found = byName.get(name)
@@ -69,7 +104,13 @@ async function runLimited(
   })
   try {
     const run = tool.run(args, context, controller.signal).then((result): CallOutcome => {
-      if (result.status === 'ok') return { status: 'ok', text: result.text, image: result.image }
+      if (result.status === 'ok') {
+        const fault = result.image && imageFault(result.image)
+        if (fault) return failure('failed', `${name} failed: ${fault}`)
+        return { status: 'ok', text: result.text, image: result.image }
+      }
+      if (result.status === 'bad-arguments')
+        return failure('bad-arguments', `bad arguments for ${name}: ${result.text}`)
       return result.status === 'timeout' ? late : failure('failed', `${name} failed: ${result.text}`)
     })
     return await Promise.race([run, limit])

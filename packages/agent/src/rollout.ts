@@ -107,13 +107,16 @@ class Context {
     this.spans.push({ sha256: ref.sha256, tokenStart, tokenCount })
   }
 
-  /** Text of the environment; each image placeholder becomes the next image's pads. */
-  environment(text: string, kind: 'prompt' | 'observe', images: readonly RawImage[]): void {
+  /** Text of the environment; each image placeholder becomes the next image's pads. False, and nothing appended, when the context would grow beyond `limit` tokens. */
+  environment(text: string, kind: 'prompt' | 'observe', images: readonly RawImage[], limit = Infinity): boolean {
     const start = this.tokens.length
+    const ids = this.setting.codec.encode(text)
+    const counts = images.map((image) => this.setting.codec.imageTokenCount(image))
+    if (counts.reduce((n, count) => n + count - 1, start + ids.length) > limit) return false
     let next = 0
-    for (const id of this.setting.codec.encode(text)) {
-      const image = id === this.pad ? images[next++] : undefined
-      const count = image ? this.setting.codec.imageTokenCount(image) : 1
+    for (const id of ids) {
+      const image = id === this.pad ? images[next] : undefined
+      const count = image ? counts[next++]! : 1
       if (image) this.addImage(imageRef(image), this.tokens.length, count)
       for (let i = 0; i < count; i++) this.push(id, 0, 0, 0)
     }
@@ -122,6 +125,7 @@ class Context {
         `rollout: ${kind} has ${next} image placeholders for ${images.length} images. Check the chat template.`,
       )
     this.segment(kind, start, -1)
+    return true
   }
 
   /** The parent's first tokens and the segments that end within them; the call that the fork opens is the continuation's own. */
@@ -250,8 +254,11 @@ class Episode {
     const invalid =
       outcome.status === 'invalid-json' || outcome.status === 'unknown-tool' || outcome.status === 'bad-arguments'
     if (last) return { finish: 'turns', answer: null, invalid }
-    context.environment(observationText(outcome), 'observe', outcome.image ? [outcome.image] : [])
-    return { finish: null, answer: null, invalid }
+    const { contextTokens } = setting.limits
+    const shown = outcome.image ? [outcome.image] : []
+    // an observation that does not fit is not appended: a trajectory stays within what the learner takes
+    const fits = context.environment(observationText(outcome), 'observe', shown, contextTokens)
+    return { finish: fits ? null : 'length', answer: null, invalid }
   }
 }
 

@@ -38,7 +38,7 @@ export interface ToolContext {
 
 export type ToolResult =
   | { readonly status: 'ok'; readonly text: string; readonly image: RawImage | null }
-  | { readonly status: 'timeout' | 'failed'; readonly text: string }
+  | { readonly status: 'timeout' | 'failed' | 'bad-arguments'; readonly text: string }
 
 export interface Tool {
   readonly spec: ToolSpec
