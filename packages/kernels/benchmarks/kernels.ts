@@ -3,7 +3,8 @@
  *
  *   node packages/kernels/benchmarks/kernels.ts [threads = 1 | webgpu]
  *
- * On a software adapter it also prints GFLOP for each second its driver's threads computed, which other programs on the machine do not change.
+ * And GFLOP for each second that the threads which compute were busy (on a software adapter the driver's), which other programs on the machine
+ * hardly change.
  */
 import {
   createCpuExecutor,
@@ -17,15 +18,16 @@ import {
 import { gemm } from '../src/ops/gemm/gemm.ts'
 
 const which = process.argv[2] ?? '1'
-const [REPETITIONS, CALLS] = which === 'webgpu' ? [4, 3] : [20, 10]
+const [REPETITIONS, CALLS] = which === 'webgpu' ? [4, 3] : [20, 4]
 const executor: Executor =
   which === 'webgpu' ? await createWebGpuExecutor() : await createCpuExecutor({ threads: Number(which) })
 console.log(executor.describe())
 
-/** Milliseconds that threads other than this one have computed. */
-function othersBusyMs(): number {
+/** Milliseconds computed by the threads that do the work: all on the CPU executor, all but this one on a software adapter. */
+function busyMs(): number {
   const [all, own] = [process.cpuUsage(), process.threadCpuUsage()]
-  return (all.user + all.system - own.user - own.system) / 1000
+  const spent = all.user + all.system - (executor.kind === 'webgpu' ? own.user + own.system : 0)
+  return spent / 1000
 }
 
 for (const [M, N, K] of [
@@ -44,7 +46,7 @@ for (const [M, N, K] of [
     for (const tensor of [a, b]) loaded.write(tensor, new Float32Array(tensor.rows.count * K).fill(0.5))
     await loaded.run('run')
     await loaded.read(c, 1)
-    const busy = othersBusyMs()
+    const busy = busyMs()
     let best = Number.POSITIVE_INFINITY
     for (let repetition = 0; repetition < REPETITIONS; repetition++) {
       const start = performance.now()
@@ -53,11 +55,10 @@ for (const [M, N, K] of [
       best = Math.min(best, performance.now() - start)
     }
     const flop = 2 * M * N * K * CALLS
-    const perBusy = (flop * REPETITIONS) / (othersBusyMs() - busy) / 1e6
+    const perBusy = (flop * REPETITIONS) / (busyMs() - busy) / 1e6
     loaded.free()
     console.log(
-      `${M}x${N}x${K} mode ${mode}: ${(flop / best / 1e6).toFixed(1)} GFLOP/s` +
-        (executor.kind === 'webgpu' ? `, ${perBusy.toFixed(2)} a busy second of the driver` : ''),
+      `${M}x${N}x${K} mode ${mode}: ${(flop / best / 1e6).toFixed(1)} GFLOP/s, ${perBusy.toFixed(1)} a busy second`,
     )
   }
 await executor.close()

@@ -14,6 +14,11 @@ fn main_logprob_finish(
   let row = (group.x + group.y * groups.x) * 64u + lane;
   if (row >= words.rows) { return; }
   let sums = state[row];
+  // A NaN among the logits is always one in t; a device's exp and log may make anything else of it.
+  if ((bitcast<u32>(sums.z) & 0x7fffffffu) > 0x7f800000u) {
+    out[row] = vec4f(sums.zzz, 0.0);
+    return;
+  }
   let lse = sums.x + log(sums.y);
   out[row] = vec4f(sums.w - lse, lse - sums.z / sums.y, lse, 0.0);
 }
