@@ -1,3 +1,4 @@
+/** Cases of the gradient norm and AdamW: one step from any moments, more elements than a partial sum of the norm has. */
 import { type ConformanceCase, randomValues } from '../../conformance.ts'
 import { Graph, type Tensor } from '../../graph.ts'
 import { planGraph } from '../../plan.ts'

@@ -1,3 +1,4 @@
+/** Cases of add: alone, after a branch and before one, which decide whether its gradient is shared, copied or added. */
 import type { ConformanceCase } from '../../conformance.ts'
 import { linearReference } from '../gemm/gemm.reference.ts'
 import { linear } from '../gemm/gemm.ts'

@@ -1,3 +1,4 @@
+/** Cases of attention: heads that share keys, channels that fill no vector, spans in pieces, rows that see nothing. */
 import { type ConformanceCase, listTable } from '../../conformance.ts'
 import { attentionReference } from './attention.reference.ts'
 import { attention } from './attention.ts'

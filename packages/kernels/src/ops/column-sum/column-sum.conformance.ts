@@ -1,8 +1,8 @@
+/** Cases of column_sum, which runs as the gradient of a bias only. */
 import type { ConformanceCase } from '../../conformance.ts'
 import { linearReference } from '../gemm/gemm.reference.ts'
 import { linear } from '../gemm/gemm.ts'
 
-/** It runs as the gradient of a bias only. */
 export const cases: readonly ConformanceCase[] = [1, 5, 67].map((width) => ({
   name: `column sum of ${width}`,
   activations: [1],

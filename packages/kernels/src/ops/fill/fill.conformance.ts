@@ -1,3 +1,4 @@
+/** Case of fill: live rows only. */
 import type { ConformanceCase } from '../../conformance.ts'
 import { Graph } from '../../graph.ts'
 import { planGraph } from '../../plan.ts'

@@ -1,3 +1,4 @@
+/** Cases of gather: rows with two entries and with none, weights, adding in place. */
 import { type ConformanceCase, listTable, randomValues, type Tables } from '../../conformance.ts'
 import { gatherReference } from './gather.reference.ts'
 import { gather } from './gather.ts'

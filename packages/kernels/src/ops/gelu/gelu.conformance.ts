@@ -1,3 +1,4 @@
+/** Cases of gelu, both kinds. */
 import type { ConformanceCase } from '../../conformance.ts'
 import { geluReference } from './gelu.reference.ts'
 import { gelu } from './gelu.ts'

@@ -1,3 +1,4 @@
+/** Cases of linear: one by one, primes, K beyond a block, N beyond a tile; its gradients run the other two modes of gemm. */
 import type { ConformanceCase } from '../../conformance.ts'
 import { linearReference } from './gemm.reference.ts'
 import { linear } from './gemm.ts'

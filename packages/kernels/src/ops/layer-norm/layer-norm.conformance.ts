@@ -1,3 +1,4 @@
+/** Cases of layerNorm. Epsilon is large so that central differences can follow. */
 import type { ConformanceCase } from '../../conformance.ts'
 import { layerNormReference } from './layer-norm.reference.ts'
 import { layerNorm } from './layer-norm.ts'

@@ -1,3 +1,4 @@
+/** Cases of logprob: one tile and several, the last one ragged, head rows beyond the vocabulary. */
 import type { ConformanceCase } from '../../conformance.ts'
 import { logprobReference } from './logprob.reference.ts'
 import { logprob } from './logprob.ts'

@@ -1,3 +1,4 @@
+/** Cases of rmsNorm. Epsilon is large so that central differences can follow. */
 import type { ConformanceCase } from '../../conformance.ts'
 import { rmsNormReference } from './rms-norm.reference.ts'
 import { rmsNorm } from './rms-norm.ts'

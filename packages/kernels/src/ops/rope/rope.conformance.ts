@@ -1,3 +1,4 @@
+/** Cases of rope: one pair of channels, several heads. */
 import type { ConformanceCase } from '../../conformance.ts'
 import type { Graph, Tensor } from '../../graph.ts'
 import { ropeReference } from './rope.reference.ts'

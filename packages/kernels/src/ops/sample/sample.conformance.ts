@@ -1,3 +1,4 @@
+/** Cases of sample: ids and log-probabilities with and without noise, and the one draw whose noise would be infinite. */
 import { type ConformanceCase, randomValues } from '../../conformance.ts'
 import type { Executor } from '../../executor.ts'
 import { Graph } from '../../graph.ts'

@@ -1,3 +1,4 @@
+/** Case of scatterRows: rows out of order, some skipped, the rest of the pool untouched. */
 import { type ConformanceCase, randomValues } from '../../conformance.ts'
 import { Graph } from '../../graph.ts'
 import { planGraph } from '../../plan.ts'

@@ -1,3 +1,4 @@
+/** Cases of swiglu. */
 import type { ConformanceCase } from '../../conformance.ts'
 import { swigluReference } from './swiglu.reference.ts'
 import { swiglu } from './swiglu.ts'
