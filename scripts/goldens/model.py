@@ -230,7 +230,9 @@ def dump(label, case):
     write_json(OUT / f"{label}.json", {
         "config": case["config"], "processor": case["processor"], "seed": case["seed"], "weights_sha256": digest, "stride": case["stride"],
         "images": case["images"], "grids": grids, "pixels_sha256": [hashlib.sha256(v.numpy().tobytes()).hexdigest() for v in values],
-        "gradient_limit": GRADIENT_LIMIT, "sequences": summary, "gradients": found,
+        "gradient_limit": GRADIENT_LIMIT,
+        "frequencies": {"text": model.model.language_model.rotary_emb.inv_freq.tolist(), "vision": model.model.visual.rotary_pos_emb.inv_freq.tolist()},
+        "sequences": summary, "gradients": found,
     })
     if label == "tiny-parity":
         # the loader's golden: three shards and an index, and one file in bf16

@@ -16,7 +16,7 @@ import {
   sha256,
   syntheticImage,
 } from './parity.fixture.ts'
-import { findImageRuns, planPositions } from './positions.ts'
+import { findImageRuns, planPositions, rotaryFrequencies } from './positions.ts'
 import { checkProcessorConfig, imageGrid, processImage, resizeImage, smartResize } from './processor.ts'
 import { decodeBf16, encodeBf16, loadTensor, loadTensorIndex } from './safetensors.ts'
 
@@ -44,6 +44,8 @@ const largestDifference = (a: ArrayLike<number>, b: ArrayLike<number>): number =
   return largest
 }
 
+const labels = ['nano', 'tiny-parity', 'tiny-parity-tied', 'shape-parity']
+
 describe('golden files', () => {
   it('are those of the manifest', async () => {
     const { files } = await loadGoldenJson<{ files: Record<string, { sha256: string }> }>('manifest.json')
@@ -60,21 +62,18 @@ describe('golden files', () => {
       ).toBe(expected)
   })
 
-  it.each(['nano', 'tiny-parity', 'tiny-parity-tied', 'shape-parity'])(
-    "%s: weights and pixels are Python's",
-    async (label) => {
-      const { json, list, weights, processor } = await loadGolden(label)
-      const whole = createHash('sha256')
-      for (const { offset, rows, width } of [...list.parameters].sort((a, b) => (a.name < b.name ? -1 : 1)))
-        whole.update(new Uint8Array(weights.buffer, offset * 4, rows * width * 4))
-      expect(whole.digest('hex')).toBe(json.weights_sha256)
-      for (const [i, spec] of json.images.entries()) {
-        const processed = processImage(syntheticImage(spec).image, processor)
-        expect([1, processed.gh, processed.gw]).toEqual(json.grids[i])
-        expect(sha256(processed.patches)).toBe(json.pixels_sha256[i])
-      }
-    },
-  )
+  it.each(labels)("%s: weights and pixels are Python's", async (label) => {
+    const { json, list, weights, processor } = await loadGolden(label)
+    const whole = createHash('sha256')
+    for (const { offset, rows, width } of [...list.parameters].sort((a, b) => (a.name < b.name ? -1 : 1)))
+      whole.update(new Uint8Array(weights.buffer, offset * 4, rows * width * 4))
+    expect(whole.digest('hex')).toBe(json.weights_sha256)
+    for (const [i, spec] of json.images.entries()) {
+      const processed = processImage(syntheticImage(spec).image, processor)
+      expect([1, processed.gh, processed.gw]).toEqual(json.grids[i])
+      expect(sha256(processed.patches)).toBe(json.pixels_sha256[i])
+    }
+  })
 })
 
 describe('image processor parity', () => {
@@ -106,7 +105,7 @@ describe('image processor parity', () => {
 })
 
 describe('position ids', () => {
-  it.each(['nano', 'tiny-parity', 'shape-parity'])('%s: as get_rope_index gives them', async (label) => {
+  it.each(labels)('%s: as get_rope_index gives them', async (label) => {
     const { json, config } = await loadGolden(label)
     for (const [name, { tokens, images, positions, rope_delta }] of Object.entries(json.sequences)) {
       const grids = images.map((i) => ({ gh: json.grids[i]![1]!, gw: json.grids[i]![2]! }))
@@ -116,6 +115,24 @@ describe('position ids', () => {
       expect(own.next - tokens.length, name).toBe(rope_delta)
     }
   })
+})
+
+describe('rotary frequencies', () => {
+  it.each(labels)(
+    '%s: the same f32 numbers, but for the last place of one that torch rounds otherwise',
+    async (label) => {
+      const { json, config } = await loadGolden(label)
+      const { text, vision } = json.frequencies
+      for (const [got, want] of [
+        [rotaryFrequencies(config.text.ropeTheta, text.length), text],
+        [rotaryFrequencies(10000, vision.length), vision],
+      ] as const) {
+        const apart = want.filter((value, j) => Math.fround(value) !== got[j])
+        expect(apart.length).toBeLessThanOrEqual(1)
+        for (const [j, value] of want.entries()) expect(Math.abs(got[j]! / value - 1)).toBeLessThan(1.2e-7)
+      }
+    },
+  )
 })
 
 describe('checkpoints written by save_pretrained', () => {

@@ -59,6 +59,7 @@ interface CaseJson {
   readonly grids: number[][]
   readonly pixels_sha256: string[]
   readonly gradient_limit: number
+  readonly frequencies: { readonly text: number[]; readonly vision: number[] }
   readonly sequences: Record<string, SequenceGolden>
   readonly gradients: Record<string, GradientGolden>
 }

@@ -38,8 +38,9 @@ const LOGIT = 1e-4
 const GRADIENT = 1e-3
 const labels = ['nano', 'tiny-parity', 'tiny-parity-tied', 'shape-parity']
 const backends: readonly [string, () => Promise<Executor>][] = [
-  ['cpu', createCpuExecutor],
-  ['webgpu', createWebGpuExecutor],
+  ['cpu', () => createCpuExecutor()],
+  ['cpu without fused multiply-add', () => createCpuExecutor({ build: 'plain' })],
+  ['webgpu', () => createWebGpuExecutor()],
 ]
 
 const capacities = {

@@ -69,6 +69,14 @@ export function mropeAxis(j: number, section: readonly [number, number, number])
   return 0
 }
 
+/**
+ * theta^(-j / count), rounded to f32 after each step as the reference does: one unit in the last place of a frequency is 3e-3 radians at position
+ * 30,000.
+ */
+export function rotaryFrequencies(theta: number, count: number): Float32Array {
+  return Float32Array.from({ length: count }, (_, j) => 1 / Math.fround(theta ** Math.fround(j / count)))
+}
+
 export interface TextRope {
   /** Writes row `row` of the tables for a triple at positions[index * 3]. */
   write(cos: Float32Array, sin: Float32Array, row: number, positions: Int32Array, index: number): void
@@ -76,7 +84,7 @@ export interface TextRope {
 
 export function createTextRope(config: TextConfig): TextRope {
   const half = config.headChannels / 2
-  const frequency = Float32Array.from({ length: half }, (_, j) => 1 / config.ropeTheta ** (j / half))
+  const frequency = rotaryFrequencies(config.ropeTheta, half)
   const axis = Array.from({ length: half }, (_, j) => mropeAxis(j, config.mropeSection))
   return {
     write(cos, sin, row, positions, index) {
@@ -103,7 +111,7 @@ export function createVisionTables(grid: Grid, config: VisionConfig): VisionTabl
   const rows = grid.gh * grid.gw
   const half = config.width / config.heads / 2
   const perAxis = half / 2
-  const frequency = Float32Array.from({ length: perAxis }, (_, k) => 1 / 10000 ** (k / perAxis))
+  const frequency = rotaryFrequencies(10000, perAxis)
   const side = config.positionSide
   const cos = new Float32Array(rows * half)
   const sin = new Float32Array(rows * half)
