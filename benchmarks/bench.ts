@@ -1,14 +1,17 @@
 /**
  * `pnpm bench`: our own speed and memory. Sections in kernels.ts, train.ts, decode.ts, rl.ts, sharing.ts, memory.ts; peers in peers.ts.
- *   pnpm bench [--only kernels,train,decode,rl,sharing,memory] [--device cpu|webgpu] [--quick] [--write]
+ *   pnpm bench [--only kernels,train,decode,rl,sharing,memory] [--device cpu|webgpu] [--quick] [--repetitions n] [--thread-clock] [--write]
  */
-import { type Device, listDevices } from './devices.ts'
+import { cpuDevice, type Device, listDevices } from './devices.ts'
 import { parseOptions, type SectionName } from './options.ts'
 import { printTable, type Table, writeReport } from './report.ts'
+import { useThreadClock } from './timing.ts'
+import type { Effort } from './workload.ts'
 
-export interface BenchContext {
+const threadClockNote = '--thread-clock: one thread, and times are its computing time, not the wall clock.'
+
+export interface BenchContext extends Effort {
   readonly devices: readonly Device[]
-  readonly quick: boolean
 }
 
 export interface SectionResult {
@@ -28,14 +31,17 @@ const sections: Readonly<Record<SectionName, () => Promise<(context: BenchContex
 async function main(): Promise<void> {
   const args = process.argv.slice(2)
   const options = parseOptions(args)
-  const { devices, notes } = await listDevices(options.device)
+  if (options.threadClock) useThreadClock()
+  const { devices, notes } = options.threadClock
+    ? { devices: [cpuDevice(1)], notes: [threadClockNote] }
+    : await listDevices(options.device)
   const start = performance.now()
   const tables: Table[] = []
   const samples: Record<string, unknown> = {}
   for (const name of options.only) {
     const section = await sections[name]()
     const began = performance.now()
-    const result = await section({ devices, quick: options.quick })
+    const result = await section({ devices, quick: options.quick, repetitions: options.repetitions })
     for (const table of result.tables) printTable(table)
     process.stdout.write(`  [${name}: ${((performance.now() - began) / 1000).toFixed(0)} s]\n`)
     tables.push(...result.tables)
@@ -49,7 +55,7 @@ async function main(): Promise<void> {
   for (const note of all) process.stdout.write(`\n${note}\n`)
   if (!options.write) return
   const part = options.only.length === Object.keys(sections).length ? '' : `-${options.only.join('-')}`
-  const where = options.device === 'all' ? '' : `-${options.device}`
+  const where = options.threadClock ? '-thread-clock' : options.device === 'all' ? '' : `-${options.device}`
   const command = ['pnpm bench', ...args].join(' ')
   await writeReport({
     name: `bench${part}${where}`,

@@ -18,8 +18,8 @@ import type { Device } from './devices.ts'
 import { PeakMeter } from './peak.ts'
 import type { Table } from './report.ts'
 import { decodeShapes, type GemmShape, planStepCalls, type StepCall, type StepPlan } from './step-calls.ts'
-import { median } from './timing.ts'
-import { type ConfigName, loadWorkload, type Workload } from './workload.ts'
+import { median, now } from './timing.ts'
+import { type ConfigName, type Effort, loadWorkload, type Workload } from './workload.ts'
 
 /** One thing to time on one device. */
 interface Probe {
@@ -47,13 +47,13 @@ export async function timePhase(
   leastMs = SAMPLE_MS,
 ): Promise<number> {
   let runs = 0
-  const start = performance.now()
+  const start = now()
   do {
     await loaded.run(phase, live)
     if (sync) await sync()
     runs++
-  } while (performance.now() - start < leastMs)
-  return (performance.now() - start) / (runs * calls)
+  } while (now() - start < leastMs)
+  return (now() - start) / (runs * calls)
 }
 
 async function sampleAll(
@@ -215,12 +215,12 @@ interface Work {
   readonly others: readonly StepCall[]
 }
 
-async function planWork(name: ConfigName, kind: Device['kind'], quick: boolean): Promise<Work> {
-  const workload = await loadWorkload(name, kind, quick)
+async function planWork(name: ConfigName, kind: Device['kind'], effort: Effort): Promise<Work> {
+  const workload = await loadWorkload(name, kind, effort)
   const repeats = kind === 'software' ? 1 : 4
   const step = planStepCalls(workload, repeats)
   const decodeRows = Math.min(128, workload.sizes.questions * workload.sizes.samples)
-  const shapes = name === 'nano' ? squares(kind, quick) : []
+  const shapes = name === 'nano' ? squares(kind, effort.quick) : []
   return {
     workload,
     step,
@@ -282,8 +282,8 @@ function tablesOf(
   ]
 }
 
-async function measureConfig(name: ConfigName, devices: readonly Device[], quick: boolean): Promise<SectionResult> {
-  const work = await planWork(name, devices[0]!.kind, quick)
+async function measureConfig(name: ConfigName, devices: readonly Device[], effort: Effort): Promise<SectionResult> {
+  const work = await planWork(name, devices[0]!.kind, effort)
   const rows = [...work.products, ...work.decode, ...work.square]
   const operations = new Map(rows.map(({ name: row, shape: { M, N, K } }) => [row, 2 * M * N * K]))
   const executors: Executor[] = []
@@ -317,7 +317,7 @@ export async function benchKernels(context: BenchContext): Promise<SectionResult
   for (const devices of groups)
     for (const name of ['nano', 'small'] as const) {
       if (devices.length === 0 || (name === 'small' && devices[0]!.kind === 'software')) continue
-      results.push(await measureConfig(name, devices, context.quick))
+      results.push(await measureConfig(name, devices, context))
     }
   return { tables: results.flatMap(({ tables }) => tables), samples: results.map(({ samples }) => samples) }
 }

@@ -19,7 +19,7 @@ export interface MemoryFigures {
 const [name, index, which, quick] = process.argv.slice(2) as [ConfigName, string, 'all' | 'cpu' | 'webgpu', string]
 const rssBefore = process.memoryUsage.rss()
 const device = (await listDevices(which)).devices[Number(index)]!
-const workload = await loadWorkload(name, device.kind, quick === 'quick')
+const workload = await loadWorkload(name, device.kind, { quick: quick === 'quick' })
 const executor: Executor = await device.open()
 const arenas: number[] = []
 const load = executor.load.bind(executor)

@@ -9,6 +9,10 @@ export interface BenchOptions {
   readonly device: 'all' | 'cpu' | 'webgpu'
   /** One repetition of small sizes: shows that everything runs, measures nothing. */
   readonly quick: boolean
+  /** Of everything; default: each section its own. */
+  readonly repetitions: number | undefined
+  /** Times are the calling thread's computing time: one CPU thread only, on a machine that is busy with other things. */
+  readonly threadClock: boolean
   /** Writes results/<name>.json and .md. */
   readonly write: boolean
 }
@@ -19,6 +23,14 @@ function choose<T extends string>(flag: string, value: string, allowed: readonly
   return found
 }
 
+export function parseRepetitions(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined
+  const repetitions = Number(value)
+  if (!(Number.isInteger(repetitions) && repetitions >= 1))
+    throw new Error(`bench: --repetitions must be a positive integer, got ${value}. Correct it.`)
+  return repetitions
+}
+
 export function parseOptions(args: readonly string[]): BenchOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -26,6 +38,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       only: { type: 'string' },
       device: { type: 'string', default: 'all' },
       quick: { type: 'boolean', default: false },
+      repetitions: { type: 'string' },
+      'thread-clock': { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
     },
   })
@@ -33,6 +47,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     only: values.only ? values.only.split(',').map((name) => choose('only', name, sectionNames)) : sectionNames,
     device: choose('device', values.device, ['all', 'cpu', 'webgpu'] as const),
     quick: values.quick,
+    repetitions: parseRepetitions(values.repetitions),
+    threadClock: values['thread-clock'],
     write: values.write,
   }
 }

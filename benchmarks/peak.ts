@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import asc from 'assemblyscript/asc'
 
+import { now } from './timing.ts'
+
 export interface PeakWorkerData {
   readonly module: WebAssembly.Module
   /** i32: generation, rounds (0: stop), threads that are done. */
@@ -75,13 +77,13 @@ export class PeakMeter {
     const { words } = this
     Atomics.store(words, 1, ROUNDS)
     Atomics.store(words, 2, 0)
-    const start = performance.now()
+    const start = now()
     Atomics.add(words, 0, 1)
     Atomics.notify(words, 0)
     this.fmaLoop(ROUNDS)
     for (let done = Atomics.load(words, 2); done < this.threads - 1; done = Atomics.load(words, 2))
       Atomics.wait(words, 2, done)
-    return (ROUNDS * OPERATIONS_PER_ROUND * this.threads) / (performance.now() - start) / 1e6
+    return (ROUNDS * OPERATIONS_PER_ROUND * this.threads) / (now() - start) / 1e6
   }
 
   close(): void {

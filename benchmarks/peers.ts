@@ -1,11 +1,12 @@
 /**
  * `pnpm bench:peers`: the same work in our code and in the peers, one after the other, round after round, on the same machine and threads.
- *   pnpm bench:peers [--only python,trl,js,products] [--quick] [--write] [--folder <of the installed peers>] [--python <interpreter>]
+ *   pnpm bench:peers [--only python,trl,js,products] [--quick] [--repetitions n] [--write] [--folder <of the installed peers>] [--python <interpreter>]
  * PyTorch eager (training step), transformers' generate, TRL's GRPOTrainer (whole step), training steps of jax-js and tfjs, matrix products of these and
  * of onnxruntime-web.
  * Not here: how the peers are installed (peers/install.ts) or what they run (peers/torch_peer.py, peers/js/*).
  */
 import { parseArgs } from 'node:util'
+import { parseRepetitions } from './options.ts'
 import { defaultInstall, installJavaScript, installPython } from './peers/install.ts'
 import { compareTextTraining } from './peers/javascript.ts'
 import { compareProducts } from './peers/products.ts'
@@ -26,11 +27,13 @@ async function main(): Promise<void> {
     options: {
       only: { type: 'string' },
       quick: { type: 'boolean', default: false },
+      repetitions: { type: 'string' },
       write: { type: 'boolean', default: false },
       folder: { type: 'string', default: defaultInstall.folder },
       python: { type: 'string', default: defaultInstall.python },
     },
   })
+  const effort = { quick: values.quick, repetitions: parseRepetitions(values.repetitions) }
   const only = values.only?.split(',') ?? parts
   const unknown = only.find((name) => !parts.some((part) => part === name))
   if (unknown) throw new Error(`peers: --only must be some of ${parts.join(', ')}, got ${unknown}. Correct it.`)
@@ -55,15 +58,15 @@ async function main(): Promise<void> {
   }
   if ('path' in python) {
     const { path } = python
-    await measure('python', () => comparePyTorch(path, values.quick))
-    await measure('trl', () => compareTrl(path, values.quick))
+    await measure('python', () => comparePyTorch(path, effort))
+    await measure('trl', () => compareTrl(path, effort))
   }
   if ('path' in js) {
     const { path } = js
-    await measure('js', () => compareTextTraining(path, values.quick))
+    await measure('js', () => compareTextTraining(path, effort))
   }
   await measure('products', () =>
-    compareProducts('path' in js ? js.path : null, 'path' in python ? python.path : null, values.quick),
+    compareProducts('path' in js ? js.path : null, 'path' in python ? python.path : null, effort),
   )
   if (values.quick) notes.push('--quick: one round of small sizes; shows that everything runs, measures nothing.')
   for (const note of notes) process.stdout.write(`\n${note}\n`)

@@ -19,7 +19,7 @@ export async function benchSharing(context: BenchContext): Promise<SectionResult
   const cpus = context.devices.filter(({ kind }) => kind === 'cpu')
   const device = cpus.at(-1) ?? context.devices[0]
   if (!device) return { tables: [], samples: null }
-  const workload = await loadWorkload('nano', device.kind, context.quick)
+  const workload = await loadWorkload('nano', device.kind, context)
   const executor = await device.open()
   const model = openModel(workload, executor)
   const cases = Object.entries(variants).map(([name, variant]) => ({

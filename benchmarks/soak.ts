@@ -111,7 +111,7 @@ async function main(): Promise<number> {
   const device =
     values.device === 'webgpu' ? (await listDevices('webgpu')).devices[0] : cpuDevice(Number(values.threads))
   if (!device) throw new Error('soak: --device webgpu needs an adapter, got none. Use --device cpu.')
-  const loaded = await loadWorkload('nano', device.kind, false)
+  const loaded = await loadWorkload('nano', device.kind, { quick: false })
   const workload: Workload = {
     ...loaded,
     sizes: { ...loaded.sizes, sequences: 2, sequenceTokens: 64, questions: 8, samples: 8, decodeBatch: BATCH },

@@ -93,20 +93,26 @@ const softwareSizes: Readonly<Record<ConfigName, Sizes>> = {
   },
 }
 
-export function sizesFor(name: ConfigName, kind: DeviceKind, quick: boolean): Sizes {
+/** How much to do: --quick shows that everything runs; `repetitions` replaces what each section has. */
+export interface Effort {
+  readonly quick: boolean
+  readonly repetitions?: number | undefined
+}
+
+export function sizesFor(name: ConfigName, kind: DeviceKind, { quick, repetitions }: Effort): Sizes {
   const sizes = (kind === 'software' ? softwareSizes : fullSizes)[name]
-  if (!quick) return sizes
+  if (!quick) return { ...sizes, repetitions: repetitions ?? sizes.repetitions }
   const fewer = softwareSizes[name]
   return { ...fewer, decodeBatch: 8, decodeTokens: 4, repetitions: 1 }
 }
 
-export async function loadWorkload(name: ConfigName, kind: DeviceKind, quick: boolean): Promise<Workload> {
+export async function loadWorkload(name: ConfigName, kind: DeviceKind, effort: Effort): Promise<Workload> {
   const directory = directories[name]
   return {
     name,
     config: await loadConfig(directory),
     processor: await loadProcessorConfig(directory),
-    sizes: sizesFor(name, kind, quick),
+    sizes: sizesFor(name, kind, effort),
   }
 }
 

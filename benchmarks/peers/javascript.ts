@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Comparison } from '../peers.ts'
 import { type Case, interleave } from '../timing.ts'
 import { runTrainStep } from '../train.ts'
-import { createTextSequences, loadWorkload, type Workload } from '../workload.ts'
+import { createTextSequences, type Effort, loadWorkload, type Workload } from '../workload.ts'
 import { PeerProcess } from './peer-process.ts'
 import { comparisonColumns, comparisonLine, type Line, openOurs } from './python.ts'
 
@@ -18,11 +18,11 @@ export function startScript(folder: string, file: string, ...args: string[]): Pe
   })
 }
 
-export async function compareTextTraining(folder: string, quick: boolean): Promise<Comparison> {
-  const loaded = await loadWorkload('nano', 'cpu', quick)
+export async function compareTextTraining(folder: string, effort: Effort): Promise<Comparison> {
+  const loaded = await loadWorkload('nano', 'cpu', effort)
   // the last token of ours is only a target
-  const tokens = quick ? 15 : 127
-  const sequences = quick ? 2 : 16
+  const tokens = effort.quick ? 15 : 127
+  const sequences = effort.quick ? 2 : 16
   const workload: Workload = { ...loaded, sizes: { ...loaded.sizes, sequences, sequenceTokens: tokens + 1 } }
   const ours = await openOurs(workload, 1)
   const running = peers.map(({ name, file }) => ({ name, process: startScript(folder, file) }))
@@ -35,7 +35,7 @@ export async function compareTextTraining(folder: string, quick: boolean): Promi
       },
       { name, run: () => peer.milliseconds({ op: 'train', sequences, tokens }) },
     ])
-    const results = await interleave(cases, quick ? 1 : 3)
+    const results = await interleave(cases, effort.quick ? 1 : (effort.repetitions ?? 3))
     const lines: Line[] = running.map(({ name }) => ({
       work: `training step, nano without images, ${sequences} x ${tokens}, 1 thread`,
       ours: results.get(`ours before ${name}`)!,

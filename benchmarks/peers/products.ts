@@ -3,6 +3,7 @@ import { createCpuExecutor } from '../../packages/kernels/src/index.ts'
 import { loadGemm, timePhase } from '../kernels.ts'
 import type { Comparison } from '../peers.ts'
 import { type Case, interleave, median } from '../timing.ts'
+import type { Effort } from '../workload.ts'
 import { startScript } from './javascript.ts'
 import type { PeerProcess } from './peer-process.ts'
 import { startMatmulPeer } from './python.ts'
@@ -66,7 +67,7 @@ function listPeers(
   ]
 }
 
-export async function compareProducts(js: string | null, python: string | null, quick: boolean): Promise<Comparison> {
+export async function compareProducts(js: string | null, python: string | null, effort: Effort): Promise<Comparison> {
   const contenders: Contender[] = [await ours(1), await ours(2)]
   const notes: string[] = []
   for (const { name, threads, start } of listPeers(js, python)) {
@@ -79,12 +80,12 @@ export async function compareProducts(js: string | null, python: string | null, 
   const samples: Record<string, Record<string, number[]>> = {}
   const key = ({ name, threads }: Contender) => `${name}, ${threads}`
   try {
-    for (const shape of quick ? shapes.slice(4) : shapes) {
+    for (const shape of effort.quick ? shapes.slice(4) : shapes) {
       const cases: Case<number>[] = contenders.map((contender) => ({
         name: key(contender),
         run: () => contender.run(shape),
       }))
-      samples[label(shape)] = Object.fromEntries(await interleave(cases, quick ? 1 : 7))
+      samples[label(shape)] = Object.fromEntries(await interleave(cases, effort.quick ? 1 : (effort.repetitions ?? 7)))
     }
   } finally {
     for (const contender of contenders) await contender.close()

@@ -13,6 +13,7 @@ import {
   type ConfigName,
   createSequences,
   directories,
+  type Effort,
   loadWorkload,
   openModel,
   PROMPT_TOKENS,
@@ -158,19 +159,19 @@ async function compareGeneration(workload: Workload, ours: Ours, peer: PeerProce
   ]
 }
 
-export async function comparePyTorch(folder: string, quick: boolean): Promise<Comparison> {
+export async function comparePyTorch(folder: string, effort: Effort): Promise<Comparison> {
   const lines: Line[] = []
   const names: unknown[] = []
   for (const name of ['nano', 'small'] as const)
     for (const threads of [1, THREADS]) {
-      if (threads === 1 && (name === 'small' || quick)) continue
-      const workload = await loadWorkload(name, 'cpu', quick)
+      if (threads === 1 && (name === 'small' || effort.quick)) continue
+      const workload = await loadWorkload(name, 'cpu', effort)
       const peer = startPython(folder, 'model', name, threads)
       const ours = await openOurs(workload, threads)
       try {
         names.push(await peer.ready())
         lines.push(await compareTraining(workload, ours, peer, threads))
-        if (threads === THREADS) lines.push(...(await compareGeneration(workload, ours, peer, threads)))
+        lines.push(...(await compareGeneration(workload, ours, peer, threads)))
       } finally {
         peer.close()
         await ours.close()
@@ -192,14 +193,14 @@ export async function comparePyTorch(folder: string, quick: boolean): Promise<Co
 const ROLLOUT_TOKENS = 30
 
 /** Ours on prompts of as many tokens as TRL's; every rollout has 30 sampled tokens on both sides. */
-export async function compareTrl(folder: string, quick: boolean): Promise<Comparison> {
-  const sizes: Partial<Sizes> = quick
+export async function compareTrl(folder: string, effort: Effort): Promise<Comparison> {
+  const sizes: Partial<Sizes> = effort.quick
     ? { questions: 2, samples: 4, repetitions: 1 }
-    : { questions: 16, samples: 8, repetitions: 5 }
-  const loaded = await loadWorkload('nano', 'cpu', quick)
+    : { questions: 16, samples: 8, repetitions: effort.repetitions ?? 5 }
+  const loaded = await loadWorkload('nano', 'cpu', effort)
   const workload: Workload = { ...loaded, sizes: { ...loaded.sizes, ...sizes } }
   const { questions, samples, repetitions } = workload.sizes
-  const tokens = quick ? 6 : ROLLOUT_TOKENS
+  const tokens = effort.quick ? 6 : ROLLOUT_TOKENS
   const more = Object.entries({ questions, rollouts: samples, tokens, steps: repetitions + 1 }).flatMap(
     ([key, value]) => [`--${key}`, String(value)],
   )
