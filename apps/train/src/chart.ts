@@ -15,6 +15,10 @@ export interface ChartOptions {
   readonly xLabel: string
   /** Fixed vertical range; by default the data's own. */
   readonly range?: readonly [number, number]
+  /** Fixed horizontal range, so that charts side by side have one axis; by default the data's own. */
+  readonly domain?: readonly [number, number]
+  /** Points of the moving mean drawn over the pale measured line; 1 draws the measured line alone. */
+  readonly smooth?: number
   readonly width?: number
   readonly height?: number
 }
@@ -55,6 +59,26 @@ function pathData(series: Series, px: (x: number) => number, py: (y: number) => 
   return path
 }
 
+/** Mean of what was measured among the last `width` points; null where nothing was. */
+function movingMean(points: Series['points'], width: number): Series['points'] {
+  return points.map(({ x }, i) => {
+    const values = points.slice(Math.max(0, i - width + 1), i + 1).flatMap(({ y }) => (y === null ? [] : [y]))
+    return { x, y: values.length === 0 ? null : values.reduce((a, b) => a + b, 0) / values.length }
+  })
+}
+
+/** The measured line; with smoothing pale, its points as dots (many have no neighbour), under the moving mean. */
+function seriesSvg(s: Series, smooth: number, px: (x: number) => number, py: (y: number) => number): string {
+  const line = (points: Series['points'], width: number, opacity: number) =>
+    `<path d="${pathData({ ...s, points }, px, py)}" fill="none" stroke="${s.color}" stroke-width="${width}" stroke-opacity="${opacity}" stroke-linejoin="round" stroke-linecap="round"/>`
+  if (smooth <= 1) return line(s.points, 2, 1)
+  const dots = s.points.map(({ x, y }) =>
+    y === null ? '' : `<circle cx="${px(x).toFixed(1)}" cy="${py(y).toFixed(1)}" r="1.3"/>`,
+  )
+  const measured = `<g fill="${s.color}" fill-opacity="0.35">${dots.join('')}</g>`
+  return `${line(s.points, 1, 0.25)}${measured}${line(movingMean(s.points, smooth), 2.2, 1)}`
+}
+
 function extent(values: readonly number[]): [number, number] {
   if (values.length === 0) return [0, 1]
   const low = Math.min(...values)
@@ -66,7 +90,7 @@ export function lineChart(series: readonly Series[], options: ChartOptions): str
   const width = options.width ?? 460
   const height = options.height ?? 260
   const measured = series.flatMap((s) => s.points.filter((p) => p.y !== null && Number.isFinite(p.y)))
-  const [x0, x1] = extent(measured.map((p) => p.x))
+  const [x0, x1] = options.domain ?? extent(measured.map((p) => p.x))
   const [y0, y1] = options.range ?? extent(measured.map((p) => p.y as number))
   const px = (x: number) => margin.left + ((x - x0) / (x1 - x0)) * (width - margin.left - margin.right)
   const py = (y: number) => height - margin.bottom - ((y - y0) / (y1 - y0)) * (height - margin.top - margin.bottom)
@@ -78,10 +102,7 @@ export function lineChart(series: readonly Series[], options: ChartOptions): str
   const ticks = niceTicks(x0, x1).map(
     (t) => `<text x="${px(t).toFixed(1)}" y="${height - margin.bottom + 16}" text-anchor="middle">${t}</text>`,
   )
-  const lines = series.map(
-    (s) =>
-      `<path d="${pathData(s, px, py)}" fill="none" stroke="${s.color}" stroke-width="2" stroke-linejoin="round"/>`,
-  )
+  const lines = series.map((s) => seriesSvg(s, options.smooth ?? 1, px, py))
   let legendX = margin.left
   const legend = series.map((s) => {
     const entry = `<rect x="${legendX}" y="22" width="10" height="3" fill="${s.color}"/><text x="${legendX + 14}" y="27">${escapeHtml(s.label)}</text>`

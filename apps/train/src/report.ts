@@ -29,7 +29,11 @@ const charts: readonly (readonly [string, (m: StepMetrics) => number | null, (re
   ['KL to the SFT model (nats a token)', (m) => m.klNats],
 ]
 
+/** Steps of the moving mean in the charts. */
+const smooth = 7
+
 function chartsHtml(runs: readonly ReportRun[]): string {
+  const lastStep = Math.max(2, ...runs.map((r) => r.metrics.length))
   return charts
     .map(([title, value, range]) => {
       const series: Series[] = runs.map((run, i) => ({
@@ -37,7 +41,7 @@ function chartsHtml(runs: readonly ReportRun[]): string {
         color: seriesColors[i % seriesColors.length]!,
         points: run.metrics.map((m) => ({ x: m.step, y: value(m) })),
       }))
-      return lineChart(series, { title, xLabel: 'step', ...(range ? { range } : {}) })
+      return lineChart(series, { title, xLabel: 'step', domain: [1, lastStep], smooth, ...(range ? { range } : {}) })
     })
     .join('\n')
 }
@@ -137,7 +141,7 @@ export async function writeReport(
 <p>Device ${device}, seed ${settings.seed}, ${settings.questions} questions x ${settings.recipe.rollouts} rollouts a step, share of items solvable without a tool ${settings.easyShare}, learning rate ${settings.learningRate}. Started from weights <code>${checkpointSha256.slice(0, 12)}</code>.</p>
 <h2>Before and after</h2>${tableHtml(runs)}
 <p><small>Percent; 95 % bootstrap intervals over questions. All wrong: questions whose tool-using rollouts are all wrong.</small></p>
-<h2>Training</h2><div class="charts">${chartsHtml(runs)}</div>
+<h2>Training</h2><p class="note">Pale: each step. Bold: mean of what was measured in the last ${smooth} steps.</p><div class="charts">${chartsHtml(runs)}</div>
 <h2>Recovered prefixes</h2><p>The tool-using rollouts of the question were all wrong; the thinking was kept and the call resampled.</p>${section(recoveredForks(training), training.images) || '<p>None in this run.</p>'}
 <h2>Evaluation trajectories</h2>${section(evaluated(after), after.images)}
 </html>

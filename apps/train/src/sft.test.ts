@@ -86,7 +86,7 @@ describe('sft', () => {
     const batch = await sftBatch(settings, 0, sftContext(session))
     const fast = { ...settings, warmUpSteps: 1 }
     const losses: number[] = []
-    for (let i = 0; i < 8; i++) losses.push((await sftStep(session, fast, i, batch)).loss)
+    for (let i = 0; i < 16; i++) losses.push((await sftStep(session, fast, i, batch)).loss)
     expect(losses[0]).toBeGreaterThan(5)
     expect(losses.at(-1)).toBeLessThan(losses[0]! - 2)
   })
