@@ -15,7 +15,7 @@ export {
 } from './demonstrate.ts'
 export { type DemonstrationFor, renderGallery } from './gallery.ts'
 export { type IconVariant, iconVariants } from './icon-variant.ts'
-export { nanoTokenizerDirectory } from './nano.ts'
+export { elementsTasks, nanoTokenizerDirectory } from './nano.ts'
 export {
   type ChatContent,
   type ChatMessage,
@@ -54,4 +54,7 @@ export {
   splits,
   type ZoomSpec,
 } from './spec.ts'
+export { type DecodeImage, gradeUserTask, loadUserTasks, splitOfContent, type UserTask } from './user-tasks.ts'
+export { demonstrateUserTask } from './user-tasks-demonstrate.ts'
+export { type Grader, gradeAnswer } from './user-tasks-grader.ts'
 export { drawForVlm, renderForVlm, shownToVlm, type VlmRendering, vlmShownSide, vlmSide } from './vlm.ts'

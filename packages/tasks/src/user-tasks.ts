@@ -1,0 +1,217 @@
+/**
+ * A user's own questions from a JSONL file: what each line may say, read strictly. Not here: judging answers (user-tasks-grader.ts), checking single fields
+ * (user-tasks-fields.ts), demonstrations (user-tasks-demonstrate.ts), playing (@axpo/agent).
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
+import type { DemonstratedCall } from './demonstrate.ts'
+import { type JsonLine, LineError, readJsonl, shown } from './jsonl.ts'
+import type { ChatMessage, Picture, SearchDocument } from './question.ts'
+import { hashKey } from './random.ts'
+import { type Split, splits } from './spec.ts'
+import { checkNames, objects, oneOf, optionalText, text, texts } from './user-tasks-fields.ts'
+import { choiceLetter, chosenOption, type Grader, gradeAnswer, graderKinds, onlyNumber } from './user-tasks-grader.ts'
+
+export interface UserTask {
+  /** Default: `${file name}-${line}`. */
+  readonly id: string
+  /** Results are reported by family; default: the file's name. */
+  readonly family: string
+  readonly split: Split
+  readonly messages: readonly ChatMessage[]
+  readonly images: readonly Picture[]
+  readonly tools: readonly string[]
+  /** What the search tool looks through. */
+  readonly documents: readonly SearchDocument[]
+  /** The right answer; of a choice, its letter. */
+  readonly gold: string
+  readonly grader: Grader
+  /** Calls to learn from: right ones and plausible wrong ones. Empty unless the file has them. */
+  readonly calls: readonly DemonstratedCall[]
+  /** Solvable without a tool, the file says; only demonstrations look at it. */
+  readonly easy: boolean
+  /** Where it stands, as `file:line`. */
+  readonly place: string
+}
+
+/** PNG or JPEG bytes to pixels; @axpo/agent has one. Throws for what it cannot read. */
+export type DecodeImage = (bytes: Uint8Array) => Picture
+
+const fieldNames = [
+  'question',
+  'answer',
+  'id',
+  'family',
+  'split',
+  'tools',
+  'image',
+  'documents',
+  'grader',
+  'tolerance',
+  'choices',
+  'calls',
+  'easy',
+] as const
+
+/** By content, so that the same question is in the same split in every file and order: 80 % train, 10 % validation, 10 % test. */
+export function splitOfContent(question: string, answer: string, images: readonly Picture[]): Split {
+  const pictures = images.map(({ width, height, data }) => `${width}x${height}:${hashBytes(data)}`)
+  const bucket = hashKey(0, 'user split', question, answer, ...pictures) % 10
+  return bucket < 8 ? 'train' : bucket === 8 ? 'validation' : 'test'
+}
+
+function hashBytes(data: Uint8Array): number {
+  let h = 0x811c9dc5
+  for (const byte of data) h = Math.imul(h ^ byte, 0x01000193)
+  return h >>> 0
+}
+
+function graderOf(value: JsonLine['value']): Grader {
+  const choices = texts(value, 'choices')
+  const kind = oneOf(value, 'grader', graderKinds) ?? (choices.length > 0 ? 'choice' : 'exact')
+  if ((kind === 'choice') !== choices.length > 0)
+    throw new LineError(
+      `choices belong to the grader choice, got grader ${shown(kind)} and ${choices.length} choices. Add or delete them.`,
+    )
+  const { tolerance } = value
+  if (tolerance !== undefined && (kind !== 'number' || typeof tolerance !== 'number' || !(tolerance >= 0)))
+    throw new LineError(
+      `tolerance must be a number of at least 0, for the grader number, got ${shown(tolerance)} for ${kind}. Correct or delete it.`,
+    )
+  if (kind === 'choice' && (choices.length < 2 || choices.length > 26))
+    throw new LineError(`choices must be 2 to 26, got ${choices.length}. Add or delete some.`)
+  if (kind === 'choice') return { kind, choices }
+  return kind === 'number' ? { kind, tolerance: (tolerance as number | undefined) ?? 0 } : { kind }
+}
+
+/** The answer as the grader wants it. A number may be written as one. */
+function goldOf(value: JsonLine['value'], grader: Grader): string {
+  const answer = typeof value.answer === 'number' ? String(value.answer) : text(value, 'answer')
+  if (grader.kind === 'number' && onlyNumber(answer) === null)
+    throw new LineError(`answer must be a number for the grader number, got ${shown(answer)}. Write one number.`)
+  if (grader.kind === 'number') return String(onlyNumber(answer))
+  if (grader.kind !== 'choice') return answer
+  const index = chosenOption(grader.choices, answer)
+  if (index === null)
+    throw new LineError(`answer must be the letter or the text of a choice, got ${shown(answer)}. Correct it.`)
+  return choiceLetter(index)
+}
+
+function imageBytes(reference: string, folder: string): Uint8Array {
+  if (reference.startsWith('data:')) {
+    const base64 = /^data:image\/[a-z.+-]+;base64,([A-Za-z0-9+/]+=*)$/.exec(reference)?.[1]
+    if (base64 === undefined)
+      throw new LineError(
+        `image must be a path or data:image/png;base64,..., got ${shown(reference)}. Encode it again.`,
+      )
+    return Buffer.from(base64, 'base64')
+  }
+  const path = resolve(folder, reference)
+  if (!existsSync(path))
+    throw new LineError(`image must be a file beside the task file, got nothing at ${path}. Check the path.`)
+  return readFileSync(path)
+}
+
+function picturesOf(value: JsonLine['value'], folder: string, decodeImage: DecodeImage | undefined): Picture[] {
+  return texts(value, 'image').map((reference) => {
+    const bytes = imageBytes(reference, folder)
+    if (!decodeImage)
+      throw new Error('loadUserTasks: images need a decoder, got none. Pass decodeImage of @axpo/agent.')
+    try {
+      return decodeImage(bytes)
+    } catch (error) {
+      throw new LineError(`image must be readable, got ${shown(reference)}: ${(error as Error).message}`)
+    }
+  })
+}
+
+function documentOf(fields: JsonLine['value'], index: number): SearchDocument {
+  checkNames(fields, ['id', 'title', 'text'])
+  const id = optionalText(fields, 'id') ?? `d${String(index).padStart(5, '0')}`
+  return { id, title: text(fields, 'title'), text: text(fields, 'text') }
+}
+
+/** Documents in the line, or in a JSONL file of their own that many lines may name; each such file is read once. */
+function createDocumentReader(folder: string): (value: JsonLine['value']) => readonly SearchDocument[] {
+  const known = new Map<string, readonly SearchDocument[]>()
+  return (value) => {
+    if (typeof value.documents !== 'string') return objects(value, 'documents').map(documentOf)
+    const path = resolve(folder, value.documents)
+    let found = known.get(path)
+    if (!found) {
+      if (!existsSync(path))
+        throw new LineError(`documents must be a list or a JSONL file, got nothing at ${path}. Check the path.`)
+      let index = 0
+      found = readJsonl(path, (line) => documentOf(line.value, index++))
+      known.set(path, found)
+    }
+    return found
+  }
+}
+
+function callOf(fields: JsonLine['value']): DemonstratedCall {
+  checkNames(fields, ['name', 'arguments', 'right', 'reading'])
+  const { arguments: args, right } = fields
+  if (typeof args !== 'object' || args === null || Array.isArray(args) || typeof right !== 'boolean')
+    throw new LineError(
+      `a call must have arguments (an object) and right (true or false), got ${shown(fields)}. Add them.`,
+    )
+  return {
+    name: text(fields, 'name'),
+    arguments: args as Record<string, unknown>,
+    right,
+    reading: optionalText(fields, 'reading'),
+  }
+}
+
+function easyOf({ easy = false }: JsonLine['value']): boolean {
+  if (typeof easy !== 'boolean') throw new LineError(`easy must be true or false, got ${shown(easy)}. Correct it.`)
+  return easy
+}
+
+const wording = (question: string, grader: Grader): string =>
+  grader.kind === 'choice'
+    ? [question, ...grader.choices.map((choice, i) => `${choiceLetter(i)}. ${choice}`)].join('\n')
+    : question
+
+/** All questions of a file, in its order. Throws with every mistake as `file:line: rule, got value. Repair.` */
+export function loadUserTasks(path: string, decodeImage?: DecodeImage): UserTask[] {
+  const folder = dirname(resolve(path))
+  const name = basename(path).replace(/\.jsonl?$/, '')
+  const documentsOf = createDocumentReader(folder)
+  const places = new Map<string, number>()
+  return readJsonl(path, ({ line, value }) => {
+    checkNames(value, fieldNames)
+    const question = text(value, 'question')
+    const grader = graderOf(value)
+    const gold = goldOf(value, grader)
+    const images = picturesOf(value, folder, decodeImage)
+    const id = optionalText(value, 'id') ?? `${name}-${line}`
+    const before = places.get(id)
+    if (before !== undefined)
+      throw new LineError(`id must be unique, got ${shown(id)}, which line ${before} has too. Rename one.`)
+    places.set(id, line)
+    const words = wording(question, grader)
+    return {
+      id,
+      family: optionalText(value, 'family') ?? name,
+      split: oneOf(value, 'split', splits) ?? splitOfContent(words, gold, images),
+      messages: [
+        { role: 'user', content: [...images.map(() => ({ type: 'image' as const })), { type: 'text', text: words }] },
+      ],
+      images,
+      tools: texts(value, 'tools'),
+      documents: documentsOf(value),
+      gold,
+      grader,
+      calls: objects(value, 'calls').map(callOf),
+      easy: easyOf(value),
+      place: `${path}:${line}`,
+    }
+  })
+}
+
+/** 1 for a right answer, else 0. */
+export function gradeUserTask(task: Pick<UserTask, 'grader' | 'gold'>, answer: string | null): 0 | 1 {
+  return gradeAnswer(task.grader, task.gold, answer)
+}
