@@ -1,11 +1,12 @@
 #!/usr/bin/env node
-// `npm test`: the set-up with a WebGPU adapter, then lint, types and every test. Arguments go to vitest.
+// `npm test`: the set-up with a WebGPU adapter and a Chromium, then lint, types and every test. Arguments go to vitest.
 // Ends with a list of the skipped tests and one line `N passed, N failed, N skipped`. Exit code 0 only where all passed.
 // @ts-check
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { peekArguments } from './setup/arguments.mjs'
-import { AXPO, ROOT } from './setup/context.mjs'
+import { ensureChromium } from './setup/chromium.mjs'
+import { AXPO, createContext, ROOT } from './setup/context.mjs'
 import { launch } from './setup/launch.mjs'
 import { SetupError } from './setup/process.mjs'
 import { closingLine, summarise } from './setup/summary.mjs'
@@ -16,6 +17,7 @@ const REPORT = join(AXPO, 'tests.json')
 await runMain(async () => {
   const { offline, rest } = peekArguments('test', process.argv.slice(2), process.env)
   const { node, env } = await setup({ offline, adapter: 'any' })
+  if (process.env.AXPO_BROWSER !== 'none') await ensureChromium(createContext({ offline }))
   const program = (/** @type {string[]} */ path) => join(ROOT, 'node_modules', ...path)
   const step = async (/** @type {string} */ name, /** @type {string[]} */ args) => {
     process.stdout.write(`\n== ${name}\n`)

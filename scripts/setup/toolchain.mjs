@@ -243,7 +243,7 @@ export async function ensureBuild(context, node) {
 
 /** What turbo.json names as a build's inputs. */
 function buildInputs(/** @type {string} */ path) {
-  const owned = /[/\\](assembly|scripts)[/\\]|\.as\.ts$|[/\\](package|asconfig)\.json$/
+  const owned = /[/\\](assembly|scripts)[/\\]|\.as\.ts$|\.wgsl$|[/\\](package|asconfig)\.json$/
   return listFiles(ROOT, path, (file) => owned.test(file))
 }
 

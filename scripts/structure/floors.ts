@@ -9,6 +9,8 @@ const exceptions: Readonly<Record<string, string>> = {
     "the entry of the interpreter's own process: its settings come this way",
   'packages/agent/src/python-process.ts /home/agent':
     "the home folder that CPython sees: in the interpreter's own file system, in memory",
+  'packages/kernels/src/webgpu/patience.ts performance.now':
+    'only how long to sleep before waiting for a software driver; no result depends on it',
   'packages/agent/src/python-process.ts performance.now': 'CPython is given a clock that can be frozen',
 }
 
