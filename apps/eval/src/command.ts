@@ -6,7 +6,7 @@ import type { AnyFamily, Split } from '@axpo/tasks'
 import type { RawImage, Trajectory } from '@axpo/trajectory'
 import type { Command } from 'commander'
 import { calibrationRows, formatCalibration } from './calibrate.ts'
-import { countByQuestion, type EvaluationPlan, evaluate } from './evaluate.ts'
+import { countByQuestion, type EvaluationPlan, evaluate, evaluateTasks } from './evaluate.ts'
 import { loadEvaluation, saveEvaluation } from './evaluation-file.ts'
 import {
   type DeviceName,
@@ -21,6 +21,9 @@ import {
 import { agentPorts, openSession, type Session, suiteRegistry } from './session.ts'
 import { summariseByFamily } from './statistics.ts'
 import { formatTable } from './table.ts'
+import { checkUserTasks, loadSplit, userTask } from './user-task.ts'
+import { addToolCommand } from './user-task-tool-command.ts'
+import { loadUserTools } from './user-task-tools.ts'
 
 /** What the commands need from the app that hosts them. */
 export interface CommandHost {
@@ -39,31 +42,73 @@ interface Flags {
   readonly easyShare: number
   readonly seed: number
   readonly families: readonly AnyFamily[]
+  /** A JSONL file of the user's, instead of the suite. */
+  readonly tasks?: string
+  /** A module with the user's tools. */
+  readonly tools?: string
 }
 
-async function withSession<T>(flags: Flags, use: (session: Session, agent: RolloutSetting) => Promise<T>): Promise<T> {
+/** `python`: whether a question may call it; its interpreter is started beforehand, so that no call waits for it. */
+async function withSession<T>(
+  flags: Flags,
+  python: boolean,
+  use: (session: Session, agent: RolloutSetting) => Promise<T>,
+): Promise<T> {
+  await using opened = new AsyncDisposableStack()
+  const own = flags.tools === undefined ? null : await loadUserTools(flags.tools)
+  opened.defer(() => own?.dispose())
   const session = await openSession(flags)
-  const python = createPythonTool()
-  try {
-    console.log(`device: ${session.device}`)
-    await session.model.load(flags.checkpoint)
-    await python.warm()
-    const setting = { ...agentPorts(session), tools: suiteRegistry(python), temperature: 1, limits: defaultLimits }
-    return await use(session, { ...setting, images: new Map() })
-  } finally {
-    await python.dispose()
-    await session.close()
+  opened.defer(() => session.close())
+  const interpreter = createPythonTool()
+  opened.defer(() => interpreter.dispose())
+  console.log(`device: ${session.device}`)
+  await session.model.load(flags.checkpoint)
+  if (python) await interpreter.warm()
+  const tools = suiteRegistry(interpreter, own?.tools)
+  const setting = { ...agentPorts(session), tools, temperature: 1, limits: defaultLimits }
+  return await use(session, { ...setting, images: new Map() })
+}
+
+type Progress = (done: number) => void
+
+/** What is to be played: how many rollouts, what a file should say of it, and how. */
+interface Evaluation {
+  readonly total: number
+  readonly plan: object
+  /** Whether a question offers the python tool. */
+  readonly python: boolean
+  play(agent: RolloutSetting, onRollout: Progress): Promise<Trajectory[]>
+}
+
+function suiteEvaluation({ split, questions, samples, easyShare, seed, families }: Flags): Evaluation {
+  const plan: EvaluationPlan = { split, questions, samples, easyShare, seed, families }
+  const play: Evaluation['play'] = (agent, onRollout) => evaluate(agent, plan, onRollout)
+  return { total: questions * samples, plan, python: true, play }
+}
+
+/** `--questions` bounds how many of the split's questions are played, in the file's order. */
+function userEvaluation(path: string, { split, questions, samples, seed }: Flags): Evaluation {
+  const tasks = loadSplit(path, split).slice(0, questions)
+  return {
+    total: tasks.length * samples,
+    plan: { tasks: path, split, questions: tasks.length, samples, seed },
+    python: tasks.some((t) => t.tools.includes('python')),
+    play(agent, onRollout) {
+      checkUserTasks(tasks, agent)
+      return evaluateTasks(agent, tasks.map(userTask), { samples, seed }, onRollout)
+    },
   }
 }
 
 function run(flags: Flags, host: CommandHost, out?: string): Promise<Trajectory[]> {
-  const { split, questions, samples, easyShare, seed, families } = flags
-  const plan: EvaluationPlan = { split, questions, samples, easyShare, seed, families }
-  return withSession(flags, async (session, agent) => {
+  // before the model is loaded: a mistake in the file is told at once
+  const evaluation = flags.tasks === undefined ? suiteEvaluation(flags) : userEvaluation(flags.tasks, flags)
+  const { plan } = evaluation
+  return withSession(flags, evaluation.python, async (session, agent) => {
     const images = new Map<string, RawImage>()
-    const progress = host.progress('evaluate', questions * samples, 'rollouts')
+    const progress = host.progress('evaluate', evaluation.total, 'rollouts')
     try {
-      const trajectories = await evaluate({ ...agent, images }, plan, (done) => progress.update(done))
+      const trajectories = await evaluation.play({ ...agent, images }, (done) => progress.update(done))
       if (out) {
         mkdirSync(dirname(out), { recursive: true })
         const meta = { kind: 'evaluation', label: flags.checkpoint, plan, weightVersion: session.model.weightVersion() }
@@ -94,8 +139,12 @@ function common(command: Command, host: CommandHost, split: Split, questions: nu
     .addOption(familiesOption())
 }
 
+/** `axpo eval`, and `axpo tool`, which tries one call of a tool. */
 export function addEvalCommand(program: Command, host: CommandHost): void {
+  addToolCommand(program)
   common(program.command('eval').description('Pass@1 and Pass@4 with 95 % intervals, by family'), host, 'test', 258)
+    .option('--tasks <file>', 'questions of your own (JSONL, docs/your-own-tasks.md) instead of the suite')
+    .option('--tools <module>', 'tools of your own (docs/your-own-tool.md)')
     .option('--out <file>', 'write the trajectories here (msgpack)')
     .option('--from-trajectories <path>', 'score a file or folder of trajectories; no model is loaded')
     .action(async (flags: Flags & { out?: string; fromTrajectories?: string }) => {

@@ -2,7 +2,7 @@
  * Evaluation of a checkpoint on questions: n rollouts each, counted by question. Not here: the estimators (statistics.ts), files (evaluation-file.ts).
  * Rollouts are keyed by (seed, question, sample): the result does not depend on how many run at once.
  */
-import { type RolloutSetting, rollout } from '@axpo/agent'
+import { type RolloutSetting, rollout, type Task } from '@axpo/agent'
 import { type AnyFamily, families, loadQuestion, type Question, type Split } from '@axpo/tasks'
 import { type Trajectory, usesTool } from '@axpo/trajectory'
 import { mapConcurrently } from './map-concurrently.ts'
@@ -43,13 +43,14 @@ const evaluationStep = 0x7fffffff
 /** Rollouts in flight: above the sampler's 128 sequences, so that its batches stay full. */
 const inFlight = 192
 
-export async function evaluate(
+/** `samples` rollouts of each task. */
+export async function evaluateTasks(
   setting: RolloutSetting,
-  plan: EvaluationPlan,
+  tasks: readonly Task[],
+  plan: Pick<EvaluationPlan, 'samples' | 'seed'>,
   onRollout: (done: number, total: number) => void = () => {},
 ): Promise<Trajectory[]> {
-  const tasks = evaluationQuestions(plan).map(suiteTask)
-  const total = plan.questions * plan.samples
+  const total = tasks.length * plan.samples
   let done = 0
   return mapConcurrently(total, inFlight, async (i) => {
     const question = Math.floor(i / plan.samples)
@@ -58,6 +59,15 @@ export async function evaluate(
     onRollout(++done, total)
     return trajectory
   })
+}
+
+/** The suite's questions of a plan. */
+export function evaluate(
+  setting: RolloutSetting,
+  plan: EvaluationPlan,
+  onRollout?: (done: number, total: number) => void,
+): Promise<Trajectory[]> {
+  return evaluateTasks(setting, evaluationQuestions(plan).map(suiteTask), plan, onRollout)
 }
 
 /** Counts a question, in order of first appearance. Continuations (sample 1000 and up) are no independent samples and are left out. */

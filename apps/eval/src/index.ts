@@ -1,7 +1,14 @@
 /** Headless evaluation: sessions, rollouts over questions, statistics, tables, files. */
 export { type CalibrationRow, calibrationRows, formatCalibration } from './calibrate.ts'
 export { addCalibrateCommand, addEvalCommand, type CommandHost } from './command.ts'
-export { countByQuestion, defaultEvaluation, type EvaluationPlan, evaluate, evaluationQuestions } from './evaluate.ts'
+export {
+  countByQuestion,
+  defaultEvaluation,
+  type EvaluationPlan,
+  evaluate,
+  evaluateTasks,
+  evaluationQuestions,
+} from './evaluate.ts'
 export { loadEvaluation, saveEvaluation } from './evaluation-file.ts'
 export { mapConcurrently } from './map-concurrently.ts'
 export {
@@ -21,3 +28,5 @@ export * from './statistics-bootstrap.ts'
 export * from './statistics-runs.ts'
 export { suiteTask } from './suite-task.ts'
 export { formatTable, type TableRow } from './table.ts'
+export { checkUserTasks, loadSplit, userTask } from './user-task.ts'
+export { loadUserTools, type UserTools } from './user-task-tools.ts'

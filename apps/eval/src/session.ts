@@ -109,9 +109,9 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   }
 }
 
-/** The suite's tools, the held-out family's included: a question offers its own ones only. `python` is given because its interpreter is started and stopped by the caller. */
-export function suiteRegistry(python: Tool): ToolRegistry {
-  return createToolRegistry([createZoomTool(), python, createSearchTool(), createImageSearchTool()])
+/** The suite's tools, the held-out family's included: a question offers its own ones only. `python` is given because its interpreter is started and stopped by the caller. `more`: a user's own. */
+export function suiteRegistry(python: Tool, more: readonly Tool[] = []): ToolRegistry {
+  return createToolRegistry([createZoomTool(), python, createSearchTool(), createImageSearchTool(), ...more])
 }
 
 /** The model's sampler and codec are what the agent asks for. */

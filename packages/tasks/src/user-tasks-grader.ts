@@ -58,5 +58,7 @@ export function gradeAnswer(grader: Grader, gold: string, answer: string | null)
     return index !== null && choiceLetter(index) === gold ? 1 : 0
   }
   const got = onlyNumber(answer)
-  return got !== null && Math.abs(got - Number(gold)) <= grader.tolerance ? 1 : 0
+  // a decimal that lies exactly at the tolerance is within it
+  const slack = 1e-12 * Math.max(1, Math.abs(Number(gold)))
+  return got !== null && Math.abs(got - Number(gold)) <= grader.tolerance + slack ? 1 : 0
 }

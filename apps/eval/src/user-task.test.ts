@@ -1,0 +1,116 @@
+/** A user's questions and tools, end to end but for the model: the nano tokenizer and template, the shipped tools; the sampler is scripted. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createPythonTool, defaultLimits, defineTool, type RolloutSetting, type SampleRequest } from '@axpo/agent'
+import { loadChatCodec, nanoDirectory } from '@axpo/model'
+import { elementsTasks, loadUserTasks, nanoTokenizerDirectory } from '@axpo/tasks'
+import { checkTrajectory, usesTool } from '@axpo/trajectory'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { countByQuestion, evaluateTasks } from './evaluate.ts'
+import { suiteRegistry } from './session.ts'
+import { checkUserTasks, loadSplit, userTask } from './user-task.ts'
+import { loadUserTools } from './user-task-tools.ts'
+
+const codec = await loadChatCodec(nanoTokenizerDirectory, nanoDirectory)
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'user-task-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** `turn`: what the model writes to this context. */
+function scripted(turn: (context: string) => string): RolloutSetting {
+  const sample = async (request: SampleRequest) => {
+    const tokens = Int32Array.from(codec.encode(turn(codec.decode(request.tokens)))).slice(0, request.maxTokens)
+    const finish = request.stopTokens.includes(tokens.at(-1)!) ? ('stop' as const) : ('length' as const)
+    const zeros = new Float32Array(tokens.length)
+    return { tokens, logprobs: zeros, entropies: zeros, finish, weightVersion: 1 }
+  }
+  // no question here calls python: its interpreter never starts
+  const tools = suiteRegistry(createPythonTool(), [
+    defineTool({ name: 'never', description: '', parameters: {}, run: () => '' }),
+  ])
+  return { sampler: { sample }, codec, tools, temperature: 1, limits: defaultLimits, images: new Map() }
+}
+
+const search = (query: string) =>
+  `so \n</think>\n\n<tool_call>\n{"name": "search", "arguments": {"query": "${query}"}}\n</tool_call>`
+
+test('elements: who searches for what is asked and reads the answer is always right', async () => {
+  const tasks = loadSplit(elementsTasks, 'test')
+  const setting = scripted((context) => {
+    const asked = /user\n(\w+ \w+) %4\?/.exec(context)![1]!
+    const found = new RegExp(`\\[1\\] ${asked} — \\d+ %4 = (\\d)`).exec(context)?.[1]
+    return found ? `ok \n</think>\n\n${found}<|im_end|>` : search(asked)
+  })
+  checkUserTasks(tasks, setting)
+  const trajectories = await evaluateTasks(setting, tasks.map(userTask), { samples: 1, seed: 1 })
+  expect(trajectories.length).toBe(176)
+  for (const t of trajectories) {
+    checkTrajectory(t)
+    expect([t.questionId, t.reward, usesTool(t)]).toEqual([t.questionId, 1, true])
+    expect(t.family).toBe('elements')
+    // what is sampled in a tool turn, with its thinking: within the 48 tokens of a turn, with room to spare
+    for (const s of t.segments.filter((s) => s.kind === 'act')) expect(s.end - s.start).toBeLessThanOrEqual(20)
+    expect(t.tokens.length).toBeLessThanOrEqual(140)
+  }
+  expect(countByQuestion(trajectories).length).toBe(176)
+})
+
+test('elements: every call of the file, right or wrong, reads as the file says; guesses are right a quarter of the time', async () => {
+  const tasks = loadUserTasks(elementsTasks)
+  const { tools } = scripted(() => '')
+  const few = tasks.filter((_, i) => i % 9 === 0)
+  for (const { calls, documents } of few)
+    for (const { name, arguments: args, reading } of calls) {
+      const call = { ok: true as const, name, arguments: { ...args }, argumentsJson: '' }
+      const { text } = await tools.call(call, ['search'], { images: [], documents })
+      expect(text).toBe(`[1] ${args.query} — ${text.split(' — ')[1]}`)
+      expect(text.at(-1)).toBe(reading)
+    }
+  const rewards = tasks.map((t) => userTask(t).grade('2'))
+  expect(rewards.reduce((n, r) => n + r, 0) / tasks.length).toBeCloseTo(0.25, 6)
+})
+
+test('tasks that cannot be played are told by line, before anything is sampled', () => {
+  const path = join(folder, 'quiz.jsonl')
+  const check = (line: object) => {
+    writeFileSync(path, `${JSON.stringify({ question: 'q', answer: '1', split: 'test', ...line })}\n`)
+    checkUserTasks(
+      loadSplit(path, 'test'),
+      scripted(() => ''),
+    )
+  }
+  check({ tools: ['never', 'search'] })
+  expect(() => check({ tools: ['fly'] })).toThrow(
+    /quiz\.jsonl:1: .*no tool named fly. Known: image_zoom_in_tool, python, /,
+  )
+  expect(() => check({ question: 'xyz '.repeat(200) })).toThrow(
+    /quiz\.jsonl:1: a prompt must leave 48 of 512 tokens for a turn, got a prompt of \d+\. Shorten/,
+  )
+  expect(() => loadSplit(path, 'train')).toThrow(
+    /the split train must have a question, got 1 questions, all in other splits/,
+  )
+})
+
+test('a module of tools: what it may export, and what it may not', async () => {
+  const tool =
+    "{ spec: { type: 'function', function: { name: 'NAME', description: '', parameters: {} } }, run: async () => ({}) }"
+  const named = (name: string) => tool.replace('NAME', name)
+  const load = async (name: string, text: string) => {
+    const path = join(folder, name)
+    writeFileSync(path, text)
+    const { tools, dispose } = await loadUserTools(path)
+    await dispose()
+    return tools.map((t) => t.spec.function.name)
+  }
+  expect(await load('one.mjs', `export default ${named('a')}`)).toEqual(['a'])
+  const server = `{ tools: [${named('b')}], dispose: async () => {} }`
+  expect(await load('many.mjs', `export default [${named('a')}, ${server}]`)).toEqual(['a', 'b'])
+  await expect(load('none.mjs', 'export const tool = 1')).rejects.toThrow(
+    /the default export of .*none\.mjs must be a tool/,
+  )
+  await expect(load('wrong.mjs', 'export default [3]')).rejects.toThrow(/must be a tool of defineTool/)
+  await expect(loadUserTools(join(folder, 'gone.ts'))).rejects.toThrow(/--tools: a module .* got nothing at/)
+})
