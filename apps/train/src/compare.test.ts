@@ -20,7 +20,9 @@ beforeAll(async () => {
 afterAll(() => rmSync(directory, { recursive: true }))
 
 function axpo(...args: string[]): { child: ChildProcess; output: () => string; end: Promise<number | null> } {
-  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'], cwd: directory })
+  // a dozen processes of the same program: compiled once
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(directory, 'compiled') }
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'], cwd: directory, env })
   let text = ''
   for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (text += chunk))
   return { child, output: () => text, end: once(child, 'exit').then(([code]) => code as number | null) }
