@@ -22,7 +22,15 @@ export {
   splitOption,
   threadsOption,
 } from './options.ts'
-export { agentPorts, openExecutor, openSession, type Session, type SessionOptions, suiteRegistry } from './session.ts'
+export {
+  agentPorts,
+  loadCheckpointCodec,
+  openExecutor,
+  openSession,
+  type Session,
+  type SessionOptions,
+  suiteRegistry,
+} from './session.ts'
 export * from './statistics.ts'
 export * from './statistics-bootstrap.ts'
 export * from './statistics-runs.ts'

@@ -83,6 +83,12 @@ function describingFolders(checkpoint: string | undefined): { config: string; to
   }
 }
 
+/** The text side alone, with no device. */
+export async function loadCheckpointCodec(checkpoint: string): Promise<ChatCodec> {
+  const { tokenizer, processor } = describingFolders(checkpoint)
+  return loadChatCodec(tokenizer, processor)
+}
+
 export async function openSession(options: SessionOptions): Promise<Session> {
   const folders = describingFolders(options.checkpoint)
   const config = await loadConfig(folders.config)

@@ -1,6 +1,6 @@
 /** `axpo start`, `axpo train` and `axpo report`: flags in, a run out. Not here: the job (start.ts). */
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { relative, resolve } from 'node:path'
 import {
   type DeviceName,
   defaultEvaluation,
@@ -13,7 +13,7 @@ import {
 } from '@axpo/eval'
 import { findRecipe, recipes } from '@axpo/policy'
 import { type Command, InvalidArgumentError } from 'commander'
-import { fullSizes, mainJob, softwareSizes } from './start.ts'
+import { fullSizes, mainJob, reportOf, softwareSizes } from './start.ts'
 import { rlSettings } from './train.ts'
 
 interface Flags {
@@ -118,4 +118,12 @@ export function addTrainCommands(program: Command, checkpoint: string): void {
   addFlags(program.command('train').description('train with a recipe into a run folder'), checkpoint)
     .option('--evaluate', 'evaluate before and after, and write the report', false)
     .action(run)
+  program
+    .command('report')
+    .description("table and report.html of a finished run, together with the other recipes' runs beside it")
+    .argument('<folder>', 'run folder')
+    .action(async (folder: string) => {
+      const { table, path } = await reportOf(resolve(folder))
+      console.log(`${table}\n\nreport: ${relative('.', path)}`)
+    })
 }

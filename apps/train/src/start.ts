@@ -11,6 +11,7 @@ import {
   type EvaluationPlan,
   evaluate,
   formatTable,
+  loadCheckpointCodec,
   loadEvaluation,
   openSession,
   type Session,
@@ -137,6 +138,18 @@ export async function report(
   const path = join(directory, 'report.html')
   await writeReport(path, runs, decode)
   return { table: formatTable(rows), path }
+}
+
+/** The same for a run of before; needs no device. */
+export async function reportOf(directory: string): Promise<{ readonly table: string; readonly path: string }> {
+  const { checkpoint } = loadRunConfig(directory)
+  for (const name of ['before', 'after'])
+    if (!existsSync(join(directory, 'evaluations', `${name}.msgpack`)))
+      throw new Error(
+        `report: ${directory} must hold evaluations/${name}.msgpack, got none. End the run with npm run axpo -- train --evaluate --resume ${directory}.`,
+      )
+  const codec = await loadCheckpointCodec(checkpoint)
+  return report(directory, (tokens) => codec.decode(tokens))
 }
 
 /** The sizes of this job; says so when the device makes them smaller than the main job's. */
