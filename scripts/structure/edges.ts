@@ -41,9 +41,17 @@ const edges: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 const runtimeDependencies: Readonly<Record<string, { readonly by: readonly string[]; readonly why: string }>> = {
   '@huggingface/jinja': { by: ['@axpo/model'], why: 'chat templates are Jinja programs' },
   '@huggingface/tokenizers': { by: ['@axpo/model'], why: 'tokenizer.json, as every model ships it' },
+  '@modelcontextprotocol/sdk': {
+    by: ['@axpo/agent'],
+    why: 'the tools of any MCP server; loaded by @axpo/agent/mcp only',
+  },
   ajv: { by: ['@axpo/agent'], why: 'tool arguments are checked against JSON Schema' },
   commander: { by: ['@axpo/eval', '@axpo/train'], why: 'flags, help and their errors' },
-  'fast-png': { by: ['@axpo/tasks', '@axpo/train'], why: 'galleries and reports show pictures' },
+  'fast-png': {
+    by: ['@axpo/agent', '@axpo/tasks', '@axpo/train'],
+    why: "galleries and reports show pictures; tools and a user's questions bring some",
+  },
+  'jpeg-js': { by: ['@axpo/agent'], why: "tools and a user's questions bring JPEG files; no dependencies" },
   msgpackr: { by: ['@axpo/trajectory'], why: 'msgpack, the trajectory format' },
   pyodide: { by: ['@axpo/agent'], why: 'the python tool is CPython, without a Python installed' },
   webgpu: { by: ['@axpo/kernels'], why: 'Dawn: WebGPU under Node' },
