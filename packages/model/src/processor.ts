@@ -174,7 +174,7 @@ function resizeAxis(
         for (let j = 0; j < taps.count[k]!; j++)
           sum += taps.weights[k * taps.stride + j]! * source[start + channel + j * step]!
         const value = Math.floor(sum / 2 ** PRECISION_BITS)
-        out[(y * outWidth + x) * 3 + channel] = value < 0 ? 0 : value > 255 ? 255 : value
+        out[(y * outWidth + x) * 3 + channel] = Math.min(255, Math.max(0, value))
       }
     }
   return out
