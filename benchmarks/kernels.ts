@@ -18,7 +18,7 @@ import type { Device } from './devices.ts'
 import { PeakMeter } from './peak.ts'
 import type { Table } from './report.ts'
 import { decodeShapes, type GemmShape, planStepCalls, type StepCall, type StepPlan } from './step-calls.ts'
-import { median, now } from './timing.ts'
+import { leastSampleMs, median, now } from './timing.ts'
 import { type ConfigName, type Effort, loadWorkload, type Workload } from './workload.ts'
 
 /** One thing to time on one device. */
@@ -35,8 +35,6 @@ interface Samples {
   readonly share: number[]
 }
 
-const SAMPLE_MS = 3
-
 /** Runs a phase until enough time has passed; on WebGPU a small read waits for the queue. */
 export async function timePhase(
   loaded: LoadedPlan,
@@ -44,7 +42,7 @@ export async function timePhase(
   calls: number,
   live: Record<string, number>,
   sync: (() => Promise<unknown>) | null,
-  leastMs = SAMPLE_MS,
+  leastMs = leastSampleMs,
 ): Promise<number> {
   let runs = 0
   const start = now()

@@ -12,8 +12,13 @@ export interface PeakWorkerData {
   readonly module: WebAssembly.Module
   /** i32: generation, rounds (0: stop), threads that are done. */
   readonly control: SharedArrayBuffer
+  readonly factor: number
+  readonly term: number
 }
 
+/** Accumulators grow by their product a round and stay far from overflow and denormals. */
+const FACTOR = 0.999
+const TERM = 0.001
 const OPERATIONS_PER_ROUND = 96
 const ROUNDS = 10_000_000
 
@@ -45,19 +50,23 @@ async function compileLoop(): Promise<WebAssembly.Module> {
 export class PeakMeter {
   readonly threads: number
   private readonly words: Int32Array<SharedArrayBuffer>
-  private readonly fmaLoop: (rounds: number) => number
+  private readonly fmaLoop: (rounds: number, factor: number, term: number) => number
 
   private constructor(module: WebAssembly.Module, control: SharedArrayBuffer, threads: number) {
     this.threads = threads
     this.words = new Int32Array(control)
-    this.fmaLoop = new WebAssembly.Instance(module).exports.fmaLoop as (rounds: number) => number
-    this.fmaLoop(1_000_000)
+    this.fmaLoop = new WebAssembly.Instance(module).exports.fmaLoop as (
+      rounds: number,
+      factor: number,
+      term: number,
+    ) => number
+    this.fmaLoop(1_000_000, FACTOR, TERM)
   }
 
   static async open(threads: number): Promise<PeakMeter> {
     const module = await compileLoop()
     const control = new SharedArrayBuffer(12)
-    const workerData: PeakWorkerData = { module, control }
+    const workerData: PeakWorkerData = { module, control, factor: FACTOR, term: TERM }
     await Promise.all(
       Array.from({ length: threads - 1 }, () => {
         const worker = new Worker(new URL('./peak-worker.ts', import.meta.url), { workerData })
@@ -80,7 +89,7 @@ export class PeakMeter {
     const start = now()
     Atomics.add(words, 0, 1)
     Atomics.notify(words, 0)
-    this.fmaLoop(ROUNDS)
+    this.fmaLoop(ROUNDS, FACTOR, TERM)
     for (let done = Atomics.load(words, 2); done < this.threads - 1; done = Atomics.load(words, 2))
       Atomics.wait(words, 2, done)
     return (ROUNDS * OPERATIONS_PER_ROUND * this.threads) / (now() - start) / 1e6

@@ -6,8 +6,13 @@
 let clock = (): number => performance.now()
 export const now = (): number => clock()
 
+/** Milliseconds a short piece of work must be repeated for. */
+export let leastSampleMs = 3
+
 /** From now on times are what the calling thread computed: for one thread on a busy machine, where the wall clock says nothing. */
 export function useThreadClock(): void {
+  // the system counts a thread's time in ticks of up to 4 ms
+  leastSampleMs = 40
   clock = () => {
     const { user, system } = process.threadCpuUsage()
     return (user + system) / 1000
