@@ -184,6 +184,28 @@ test("a tool's text stays text: no pad, no turn, no call comes out of it", async
   expect(text(other)).toContain(`<tool_response>\n${comparison}\n</tool_response>`)
 })
 
+test('an observation that would not fit into the context ends the episode, and is not in it', async () => {
+  const echo: Tool = {
+    spec: { type: 'function', function: { name: 'echo', description: '', parameters: {} } },
+    run: async () => ({ status: 'ok', text: 'x'.repeat(300), image: null }),
+  }
+  const tools = createToolRegistry([echo])
+  const play = (contextTokens: number) => {
+    const limits = { ...defaultLimits, turnTokens: 4000, contextTokens }
+    const own = job(0, { task: { ...task, tools: ['echo'] } })
+    return rollout({ ...setting({ 0: [call('echo', '{}'), answer] }), tools, limits }, own)
+  }
+  const whole = await play(4000)
+  const observe = whole.segments.find((s) => s.kind === 'observe')!
+  const cut = await play(observe.end - 1)
+  checkTrajectory(cut)
+  expect([kinds(cut), cut.finish, cut.answer]).toEqual(['prompt think act', 'length', null])
+  expect(cut.tokens.length).toBe(observe.start)
+  // stored as the tool wrote it all the same
+  expect(cut.segments.at(-1)!.call!.observation.length).toBe(300)
+  expect(kinds(await play(observe.end))).toBe('prompt think act observe')
+})
+
 test('ends: three bad calls in a row, too many turns, too long', async () => {
   const bad = call('fly', '{}')
   const limits = { ...defaultLimits, turns: 9, turnTokens: 4000, contextTokens: 9000 }
