@@ -6,7 +6,7 @@ import type { AnyFamily, Split } from '@axpo/tasks'
 import type { RawImage, Trajectory } from '@axpo/trajectory'
 import type { Command } from 'commander'
 import { calibrationRows, formatCalibration } from './calibrate.ts'
-import { countByQuestion, type EvaluationPlan, evaluate, evaluateTasks } from './evaluate.ts'
+import { countByQuestion, type EvaluationPlan, evaluate, evaluationTasks } from './evaluate.ts'
 import { loadEvaluation, saveEvaluation } from './evaluation-file.ts'
 import {
   type DeviceName,
@@ -21,7 +21,6 @@ import {
 import { agentPorts, openSession, type Session, suiteRegistry } from './session.ts'
 import { summariseByFamily } from './statistics.ts'
 import { formatTable } from './table.ts'
-import { checkUserTasks, loadSplit, userTask } from './user-task.ts'
 import { addToolCommand } from './user-task-tool-command.ts'
 import { loadUserTools } from './user-task-tools.ts'
 
@@ -69,46 +68,20 @@ async function withSession<T>(
   return await use(session, { ...setting, images: new Map() })
 }
 
-type Progress = (done: number) => void
-
-/** What is to be played: how many rollouts, what a file should say of it, and how. */
-interface Evaluation {
-  readonly total: number
-  readonly plan: object
-  /** Whether a question offers the python tool. */
-  readonly python: boolean
-  play(agent: RolloutSetting, onRollout: Progress): Promise<Trajectory[]>
-}
-
-function suiteEvaluation({ split, questions, samples, easyShare, seed, families }: Flags): Evaluation {
-  const plan: EvaluationPlan = { split, questions, samples, easyShare, seed, families }
-  const play: Evaluation['play'] = (agent, onRollout) => evaluate(agent, plan, onRollout)
-  return { total: questions * samples, plan, python: true, play }
-}
-
-/** `--questions` bounds how many of the split's questions are played, in the file's order. */
-function userEvaluation(path: string, { split, questions, samples, seed }: Flags): Evaluation {
-  const tasks = loadSplit(path, split).slice(0, questions)
-  return {
-    total: tasks.length * samples,
-    plan: { tasks: path, split, questions: tasks.length, samples, seed },
-    python: tasks.some((t) => t.tools.includes('python')),
-    play(agent, onRollout) {
-      checkUserTasks(tasks, agent)
-      return evaluateTasks(agent, tasks.map(userTask), { samples, seed }, onRollout)
-    },
-  }
+function planOf({ split, questions, samples, easyShare, seed, families, tasks }: Flags): EvaluationPlan {
+  return { split, questions, samples, easyShare, seed, families, ...(tasks === undefined ? {} : { tasks }) }
 }
 
 function run(flags: Flags, host: CommandHost, out?: string): Promise<Trajectory[]> {
-  // before the model is loaded: a mistake in the file is told at once
-  const evaluation = flags.tasks === undefined ? suiteEvaluation(flags) : userEvaluation(flags.tasks, flags)
-  const { plan } = evaluation
-  return withSession(flags, evaluation.python, async (session, agent) => {
+  const plan = planOf(flags)
+  // before the model is loaded: a mistake in a task file is told at once
+  const tasks = evaluationTasks(plan)
+  const python = tasks.some((t) => t.tools.includes('python'))
+  return withSession(flags, python, async (session, agent) => {
     const images = new Map<string, RawImage>()
-    const progress = host.progress('evaluate', evaluation.total, 'rollouts')
+    const progress = host.progress('evaluate', tasks.length * plan.samples, 'rollouts')
     try {
-      const trajectories = await evaluation.play({ ...agent, images }, (done) => progress.update(done))
+      const trajectories = await evaluate({ ...agent, images }, plan, (done) => progress.update(done))
       if (out) {
         mkdirSync(dirname(out), { recursive: true })
         const meta = { kind: 'evaluation', label: flags.checkpoint, plan, weightVersion: session.model.weightVersion() }

@@ -8,6 +8,7 @@ import { type Trajectory, usesTool } from '@axpo/trajectory'
 import { mapConcurrently } from './map-concurrently.ts'
 import type { QuestionCounts } from './statistics.ts'
 import { suiteTask } from './suite-task.ts'
+import { checkTasks, loadSplit, userTask } from './user-task.ts'
 
 export interface EvaluationPlan {
   readonly split: Split
@@ -18,6 +19,8 @@ export interface EvaluationPlan {
   readonly easyShare: number
   readonly seed: number
   readonly families: readonly AnyFamily[]
+  /** A user's task file (JSONL): `questions` of it at most, in its order; easyShare and families are the suite's and do not matter then. */
+  readonly tasks?: string
 }
 
 export const defaultEvaluation: EvaluationPlan = {
@@ -61,13 +64,21 @@ export async function evaluateTasks(
   })
 }
 
-/** The suite's questions of a plan. */
-export function evaluate(
+/** What a plan plays. */
+export function evaluationTasks(plan: EvaluationPlan): Task[] {
+  return plan.tasks === undefined
+    ? evaluationQuestions(plan).map(suiteTask)
+    : loadSplit(plan.tasks, plan.split).slice(0, plan.questions).map(userTask)
+}
+
+export async function evaluate(
   setting: RolloutSetting,
   plan: EvaluationPlan,
   onRollout?: (done: number, total: number) => void,
 ): Promise<Trajectory[]> {
-  return evaluateTasks(setting, evaluationQuestions(plan).map(suiteTask), plan, onRollout)
+  const tasks = evaluationTasks(plan)
+  if (plan.tasks !== undefined) checkTasks(tasks, setting)
+  return evaluateTasks(setting, tasks, plan, onRollout)
 }
 
 /** Counts a question, in order of first appearance. Continuations (sample 1000 and up) are no independent samples and are left out. */

@@ -8,6 +8,7 @@ export {
   evaluate,
   evaluateTasks,
   evaluationQuestions,
+  evaluationTasks,
 } from './evaluate.ts'
 export { loadEvaluation, saveEvaluation } from './evaluation-file.ts'
 export { mapConcurrently } from './map-concurrently.ts'
@@ -36,5 +37,5 @@ export * from './statistics-bootstrap.ts'
 export * from './statistics-runs.ts'
 export { suiteTask } from './suite-task.ts'
 export { formatTable, type TableRow } from './table.ts'
-export { checkUserTasks, loadSplit, userTask } from './user-task.ts'
+export { checkTasks, createTaskRow, loadSplit, userTask } from './user-task.ts'
 export { loadUserTools, type UserTools } from './user-task-tools.ts'

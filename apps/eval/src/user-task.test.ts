@@ -7,9 +7,9 @@ import { loadChatCodec, nanoDirectory } from '@axpo/model'
 import { elementsTasks, loadUserTasks, nanoTokenizerDirectory } from '@axpo/tasks'
 import { checkTrajectory, usesTool } from '@axpo/trajectory'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { countByQuestion, evaluateTasks } from './evaluate.ts'
+import { countByQuestion, defaultEvaluation, evaluate } from './evaluate.ts'
 import { suiteRegistry } from './session.ts'
-import { checkUserTasks, loadSplit, userTask } from './user-task.ts'
+import { createTaskRow, loadSplit, userTask } from './user-task.ts'
 import { loadUserTools } from './user-task-tools.ts'
 
 const codec = await loadChatCodec(nanoTokenizerDirectory, nanoDirectory)
@@ -38,14 +38,12 @@ const search = (query: string) =>
   `so \n</think>\n\n<tool_call>\n{"name": "search", "arguments": {"query": "${query}"}}\n</tool_call>`
 
 test('elements: who searches for what is asked and reads the answer is always right', async () => {
-  const tasks = loadSplit(elementsTasks, 'test')
   const setting = scripted((context) => {
     const asked = /user\n(\w+ \w+) %4\?/.exec(context)![1]!
     const found = new RegExp(`\\[1\\] ${asked} — \\d+ %4 = (\\d)`).exec(context)?.[1]
     return found ? `ok \n</think>\n\n${found}<|im_end|>` : search(asked)
   })
-  checkUserTasks(tasks, setting)
-  const trajectories = await evaluateTasks(setting, tasks.map(userTask), { samples: 1, seed: 1 })
+  const trajectories = await evaluate(setting, { ...defaultEvaluation, tasks: elementsTasks, samples: 1 })
   expect(trajectories.length).toBe(176)
   for (const t of trajectories) {
     checkTrajectory(t)
@@ -73,25 +71,38 @@ test('elements: every call of the file, right or wrong, reads as the file says; 
   expect(rewards.reduce((n, r) => n + r, 0) / tasks.length).toBeCloseTo(0.25, 6)
 })
 
-test('tasks that cannot be played are told by line, before anything is sampled', () => {
+test('tasks that cannot be played are told before anything is sampled', async () => {
   const path = join(folder, 'quiz.jsonl')
-  const check = (line: object) => {
+  const setting = scripted(() => 'ok \n</think>\n\n1<|im_end|>')
+  const play = (line: object) => {
     writeFileSync(path, `${JSON.stringify({ question: 'q', answer: '1', split: 'test', ...line })}\n`)
-    checkUserTasks(
-      loadSplit(path, 'test'),
-      scripted(() => ''),
-    )
+    return evaluate(setting, { ...defaultEvaluation, tasks: path, samples: 1 })
   }
-  check({ tools: ['never', 'search'] })
-  expect(() => check({ tools: ['fly'] })).toThrow(
-    /quiz\.jsonl:1: .*no tool named fly. Known: image_zoom_in_tool, python, /,
+  expect((await play({ tools: ['never', 'search'] })).map((t) => t.reward)).toEqual([1])
+  await expect(play({ tools: ['fly'] })).rejects.toThrow(
+    /task quiz-1: .*no tool named fly. Known: image_zoom_in_tool, /,
   )
-  expect(() => check({ question: 'xyz '.repeat(200) })).toThrow(
-    /quiz\.jsonl:1: a prompt must leave 48 of 512 tokens for a turn, got a prompt of \d+\. Shorten/,
+  await expect(play({ question: 'xyz '.repeat(200) })).rejects.toThrow(
+    /task quiz-1: a prompt must leave 48 of 512 tokens for a turn, got a prompt of \d+\. Shorten/,
   )
   expect(() => loadSplit(path, 'train')).toThrow(
     /the split train must have a question, got 1 questions, all in other splits/,
   )
+})
+
+test('a row of tasks: each once an epoch, epochs in other orders, the same for the same seed', () => {
+  const tasks = loadSplit(elementsTasks, 'validation')
+  const n = tasks.length
+  const ids = (seed: number, from: number) => {
+    const row = createTaskRow(tasks, seed)
+    return Array.from({ length: n }, (_, i) => row(from + i).questionId)
+  }
+  const all = tasks.map((t) => t.id).sort()
+  expect(ids(1, 0).toSorted()).toEqual(all)
+  expect(ids(1, 5 * n).toSorted()).toEqual(all)
+  expect(ids(1, 5 * n)).toEqual(ids(1, 5 * n))
+  expect(ids(1, 5 * n)).not.toEqual(ids(1, 0))
+  expect(ids(2, 0)).not.toEqual(ids(1, 0))
 })
 
 test('a module of tools: what it may export, and what it may not', async () => {

@@ -1,6 +1,6 @@
 /** A user's questions from a JSONL file as the agent's tasks, checked against the tools and the model before anything is sampled. Not here: reading the file (@axpo/tasks). */
 import { decodeImage, type RolloutSetting, type Task } from '@axpo/agent'
-import { gradeUserTask, loadUserTasks, type Split, type UserTask } from '@axpo/tasks'
+import { createRandom, gradeUserTask, loadUserTasks, type Split, type UserTask } from '@axpo/tasks'
 
 export function userTask(task: UserTask): Task {
   return {
@@ -27,26 +27,41 @@ export function loadSplit(path: string, split: Split): UserTask[] {
 }
 
 /** Tokens of a task's prompt, images included. */
-function promptLength(task: UserTask, { codec, tools }: RolloutSetting): number {
+function promptLength(task: Task, { codec, tools }: RolloutSetting): number {
   const pads = task.images.reduce((n, image) => n + codec.imageTokenCount(image) - 1, 0)
   return codec.encode(codec.renderPrompt(task.messages, tools.specs(task.tools))).length + pads
 }
 
 /** Throws when a task cannot be played: a tool that nobody has, or a prompt that leaves no room for a turn. */
-export function checkUserTasks(tasks: readonly UserTask[], setting: RolloutSetting): void {
+export function checkTasks(tasks: readonly Task[], setting: RolloutSetting): void {
   const { contextTokens, turnTokens } = setting.limits
   for (const task of tasks) {
+    const op = `task ${task.questionId}`
     let length: number
     try {
       length = promptLength(task, setting)
     } catch (error) {
-      throw new Error(
-        `${task.place}: a task must have tools and images that can be used, got ${(error as Error).message}`,
-      )
+      throw new Error(`${op}: tools and images must be usable, got: ${(error as Error).message}`)
     }
     if (length + turnTokens > contextTokens)
       throw new Error(
-        `${task.place}: a prompt must leave ${turnTokens} of ${contextTokens} tokens for a turn, got a prompt of ${length}. Shorten the question, or its images.`,
+        `${op}: a prompt must leave ${turnTokens} of ${contextTokens} tokens for a turn, got a prompt of ${length}. Shorten the question, or its images.`,
       )
+  }
+}
+
+/** Task number `index` of an endless row: every task once an epoch, each epoch in another order that follows from the seed. */
+export function createTaskRow(tasks: readonly UserTask[], seed: number): (index: number) => Task {
+  const orders = new Map<number, readonly UserTask[]>()
+  return (index) => {
+    const epoch = Math.floor(index / tasks.length)
+    let order = orders.get(epoch)
+    if (!order) {
+      order = createRandom('task row', seed, epoch).draw(tasks, tasks.length)
+      // steps move on: older epochs are not asked for again
+      if (orders.size > 2) orders.clear()
+      orders.set(epoch, order)
+    }
+    return userTask(order[index % tasks.length]!)
   }
 }
