@@ -243,7 +243,8 @@ function seal(): void {
   syncBuiltinESMExports()
   const { platform, version, versions } = process
   for (let object: object = process; object !== Object.prototype; object = Object.getPrototypeOf(object) as object)
-    emptyObject(object)
+    // writing it changes what the system shows of this process
+    emptyObject(object, { title: 'axpo-python' })
   for (const name of Object.getOwnPropertyNames(globalThis))
     if (!language.has(name)) Reflect.deleteProperty(globalThis, name)
   const stub = Object.freeze({
