@@ -96,7 +96,7 @@ test('the prompt offers image_search here and in no trained family; there a call
 test('an evaluation of the family named on the command line', async () => {
   const plan = {
     split: 'test',
-    questions: 12,
+    questions: 4,
     samples: 2,
     easyShare: 0,
     seed: 3,
