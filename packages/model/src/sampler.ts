@@ -214,6 +214,7 @@ export class NanoSampler {
       this.waiting = []
       // KV rows counted as computed may not be: forget them all
       this.cache.clear()
+      this.imageKeys.clear()
       this.features.clear()
       for (const sequence of failed) sequence.reject(error as Error)
     } finally {
@@ -235,6 +236,7 @@ export class NanoSampler {
           `sample: weights changed while ${this.running.length} sequences run. Step the learner between rollouts.`,
         )
       this.cache.clear()
+      this.imageKeys.clear()
       this.features.clear()
       this.cachedGeneration = generation
     }
