@@ -16,6 +16,7 @@ interface Flags {
   readonly firstSeed: number
   readonly suite: 'gapworld'
   readonly easyShare: readonly number[]
+  readonly tasks?: string
   readonly steps: number
   readonly questions: number
   readonly learningRate: number
@@ -84,6 +85,7 @@ function planOf(flags: Flags): ComparePlan {
   return {
     formatVersion: 1,
     suite: flags.suite,
+    ...(flags.tasks === undefined ? {} : { tasks: resolve(flags.tasks) }),
     recipes: [...flags.recipes],
     baseline: flags.baseline ?? (flags.recipes.includes('grpo') ? 'grpo' : flags.recipes[0]!),
     seeds: Array.from({ length: flags.seeds }, (_, i) => flags.firstSeed + i),
@@ -94,7 +96,8 @@ function planOf(flags: Flags): ComparePlan {
     evalEvery: flags.evalEvery,
     validationQuestions: flags.validationQuestions,
     evalQuestions: flags.evalQuestions,
-    unseenQuestions: flags.unseenQuestions,
+    // the unseen tool is the suite's
+    unseenQuestions: flags.tasks === undefined ? flags.unseenQuestions : 0,
     samples: flags.samples,
     equalRollouts: flags.equalRollouts,
     device: flags.device,
@@ -131,6 +134,7 @@ export function addCompareCommand(program: Command, checkpoint: string): void {
     .command('compare')
     .description('recipe x seed from one checkpoint: scores, differences with intervals and tests, curves, cost')
     .option('--recipes <list>', `comma-separated, of ${Object.keys(recipes).join(', ')}`, recipeList, ['grpo', 'axpo'])
+    .option('--tasks <file>', 'questions of your own (JSONL, docs/your-own-tasks.md) instead of the suite')
     .option('--baseline <recipe>', 'what the others are compared with (default: grpo, or the first)')
     .option('--seeds <n>', 'runs of each recipe', seedCount, 8)
     .option('--first-seed <n>', 'seeds are this one and those after it', integer(0), 1)

@@ -14,6 +14,7 @@ import {
   type DeviceName,
   deviceOption,
   integer,
+  loadSplit,
   openSession,
   type Session,
   seedOption,
@@ -40,6 +41,7 @@ interface Flags {
   readonly phase1Steps: number
   readonly phase2Steps: number
   readonly out: string
+  readonly tasks?: string
 }
 
 const stepsBetweenCheckpoints = 100
@@ -67,6 +69,7 @@ function settingsOf(flags: Flags): SftSettings {
   return {
     ...defaultSftSettings,
     seed: flags.seed,
+    ...(flags.tasks === undefined ? {} : { tasks: resolve(flags.tasks) }),
     phases: [
       { ...one, steps: flags.phase1Steps },
       { ...two, steps: flags.phase2Steps, decaySteps: flags.phase2Steps },
@@ -91,6 +94,7 @@ async function sft(flags: Flags): Promise<void> {
   const session = await openSession({ ...flags, ...sftOptimiser })
   const log = (text: string) => appendFileSync(join(directory, 'log.txt'), `${text}\n`)
   const context = sftContext(session)
+  const tasks = settings.tasks === undefined ? undefined : loadSplit(settings.tasks, 'train')
   const total = sftStepCount(settings)
   const first = checkpointsOf(directory).at(-1) ?? 0
   if (first > 0) await session.model.learner.load(folderOf(directory, first), { optimiser: true })
@@ -98,7 +102,7 @@ async function sft(flags: Flags): Promise<void> {
   const progress = createProgress('sft', total - first, 'steps')
   console.log(`device: ${session.device}${first > 0 ? `; going on at step ${first}` : ''}`)
   for (let step = first; step < total; step++) {
-    const result = await sftStep(session, settings, step, await sftBatch(settings, step, context))
+    const result = await sftStep(session, settings, step, await sftBatch(settings, step, context, tasks))
     progress.update(step + 1 - first)
     if (result.step % 20 === 0) {
       const line = `step ${result.step}  phase ${result.phase}  loss ${result.loss.toFixed(4)}  gradient norm ${result.gradientNorm.toFixed(3)}`
@@ -107,6 +111,7 @@ async function sft(flags: Flags): Promise<void> {
     }
     if (result.step % stepsBetweenCheckpoints !== 0 && result.step !== total) continue
     await save(session, directory, result.step)
+    if (tasks) continue
     const right = await rightCalls(session)
     const line = `step ${result.step}  right calls: ${families.map((f) => `${f} ${right[f].toFixed(2)}`).join('  ')}`
     log(line)
@@ -128,6 +133,7 @@ export function addSftCommand(program: Command): void {
     .addOption(seedOption())
     .option('--phase1-steps <n>', 'right calls: format, reading, localisation', integer(1), one.steps)
     .option('--phase2-steps <n>', 'how often a tool is tried, how often it is right', integer(1), two.steps)
+    .option('--tasks <file>', 'learn from the calls of this JSONL file (docs/your-own-tasks.md) instead of the suite')
     .option('--out <folder>', 'checkpoints and log', 'runs/sft')
     .action(sft)
 }

@@ -31,6 +31,7 @@ interface Flags {
   readonly resume?: string
   readonly evaluate: boolean
   readonly evalQuestions?: number
+  readonly tasks?: string
 }
 
 function recipeName(value: string): string {
@@ -78,6 +79,7 @@ function addFlags(command: Command, checkpoint: string): Command {
       `questions a step, 8 rollouts each (default: ${fullSizes.questions}; ${softwareSizes.questions} on a software adapter)`,
       integer(1),
     )
+    .option('--tasks <file>', 'questions of your own (JSONL, docs/your-own-tasks.md) instead of the suite')
     .option('--learning-rate <rate>', 'of AdamW', positive, 4e-4)
     .option('--checkpoint-every <n>', 'steps between checkpoints', integer(1), 10)
     .option('--out <folder>', 'run folder (default: a new one under runs/)')
@@ -91,15 +93,16 @@ function addFlags(command: Command, checkpoint: string): Command {
 
 async function run(flags: Flags): Promise<void> {
   const { recipe, steps, questions, evalQuestions, easyShare, seed, learningRate } = flags
+  const own = flags.tasks === undefined ? {} : { tasks: resolve(flags.tasks) }
   const finished = await mainJob({
     device: flags.device,
     threads: flags.threads,
     checkpoint: resolve(flags.checkpoint),
     directory: flags.resume ? resolve(flags.resume) : flags.out ? resolve(flags.out) : freeDirectory(recipe),
     resume: flags.resume !== undefined,
-    settings: rlSettings(findRecipe(recipe), { easyShare, seed, learningRate }),
+    settings: rlSettings(findRecipe(recipe), { easyShare, seed, learningRate, ...own }),
     checkpointEvery: flags.checkpointEvery,
-    evaluation: flags.evaluate ? { ...defaultEvaluation, easyShare } : null,
+    evaluation: flags.evaluate ? { ...defaultEvaluation, easyShare, ...own } : null,
     sizes: {
       ...(steps === undefined ? {} : { steps }),
       ...(questions === undefined ? {} : { questions }),

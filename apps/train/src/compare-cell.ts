@@ -139,7 +139,7 @@ export async function runCell(job: CellJob, report: ReportProgress): Promise<voi
   try {
     await python.warm()
     const agent = rolloutSetting(session, python)
-    const trainer = await createTrainer(session, agent)
+    const trainer = await createTrainer(session, agent, job.config?.settings)
     for (const milestone of job.milestones) {
       if (missingEvaluations(job, milestone).length === 0) continue
       await trainTo(trainer, job, milestone.step, report)

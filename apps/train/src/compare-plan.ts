@@ -19,6 +19,8 @@ import { type RunConfig, rlSettings } from './train.ts'
 const planSchema = z.strictObject({
   formatVersion: z.literal(1),
   suite: z.enum(['gapworld']),
+  /** A user's task file (JSONL), instead of the suite; it sets s itself. */
+  tasks: z.string().exactOptional(),
   /** Names; the first that is asked for stands first in every table. */
   recipes: z.array(z.string()).min(1),
   /** The recipe that the others are compared with. */
@@ -105,7 +107,8 @@ export const evaluationNames = ['validation', 'test', 'unseen'] as const
 export type EvaluationName = (typeof evaluationNames)[number]
 
 export function evaluationPlan(plan: ComparePlan, name: EvaluationName, easyShare: number): EvaluationPlan {
-  const common = { ...defaultEvaluation, easyShare, samples: plan.samples }
+  const own = plan.tasks === undefined ? {} : { tasks: plan.tasks }
+  const common = { ...defaultEvaluation, easyShare, samples: plan.samples, ...own }
   if (name === 'validation') return { ...common, split: 'validation', questions: plan.validationQuestions }
   if (name === 'test') return { ...common, split: 'test', questions: plan.evalQuestions }
   return { ...common, split: 'test', questions: plan.unseenQuestions, families: heldOutFamilies }
@@ -172,7 +175,12 @@ export function cellJob(
 ): CellJob {
   const { recipe, seed, easyShare } = cell
   const { checkpoint, checkpointSha256, learningRate, questions, steps } = plan
-  const settings = rlSettings(findRecipe(recipe), { seed, easyShare, learningRate })
+  const settings = rlSettings(findRecipe(recipe), {
+    seed,
+    easyShare,
+    learningRate,
+    ...(plan.tasks === undefined ? {} : { tasks: plan.tasks }),
+  })
   const own = validationSteps(plan).map((step) =>
     milestone(plan, step, easyShare, step === steps ? evaluationNames : ['validation']),
   )

@@ -18,10 +18,13 @@ export interface DemonstrationTokens {
   readonly selected: Uint8Array
 }
 
+/** What is played: a question of the suite or of a user's file. */
+export type Played = Pick<Question, 'messages' | 'images' | 'tools' | 'documents'>
+
 export interface TokenContext {
   readonly codec: ChatCodec
   readonly imageRef: (image: RawImage) => ImageRef
-  readonly answerCall: (question: Question, call: NonNullable<Demonstration['call']>) => Promise<Observation>
+  readonly answerCall: (question: Played, call: NonNullable<Demonstration['call']>) => Promise<Observation>
 }
 
 /** Python's json.dumps separators, as Qwen writes calls. */
@@ -38,7 +41,7 @@ export function formatCall(call: { readonly name: string; readonly arguments: un
   return `<tool_call>\n{"name": ${JSON.stringify(call.name)}, "arguments": ${formatJson(call.arguments)}}\n</tool_call>`
 }
 
-const toolSpecs = (question: Question) =>
+const toolSpecs = (question: Played) =>
   question.tools.map((name) => ({ type: 'function' as const, function: { name, description: '', parameters: {} } }))
 
 /** Appends pieces of text, expanding each image placeholder to the image's pads. */
@@ -69,7 +72,7 @@ class TokenBuilder {
 }
 
 export function promptTokens(
-  question: Question,
+  question: Played,
   context: TokenContext,
 ): { tokens: Int32Array; images: readonly ImageRef[] } {
   const builder = new TokenBuilder(context)
@@ -78,7 +81,7 @@ export function promptTokens(
 }
 
 export async function demonstrationTokens(
-  question: Question,
+  question: Played,
   demonstration: Demonstration,
   context: TokenContext,
 ): Promise<DemonstrationTokens> {

@@ -41,7 +41,7 @@ describe.skipIf(none)('a device lost between two steps', () => {
       return false
     }
     let asked = 0
-    const trainer = await createTrainer(session, rolloutSetting(session, python))
+    const trainer = await createTrainer(session, rolloutSetting(session, python), config.settings)
     const lost = train(trainer, config, RunFolder.create(run, config), { stop: () => (asked++ === 1 ? lose() : false) })
     await expect(lost).rejects.toThrow(/device.*lost.*resume/is)
     await session.close().catch(() => {})
@@ -49,7 +49,7 @@ describe.skipIf(none)('a device lost between two steps', () => {
     const cpu = await openSession({ device: 'cpu', threads: 1, checkpoint })
     const folder = RunFolder.resume(run)
     expect(folder.resumedStep).toBe(1)
-    const again = await createTrainer(cpu, rolloutSetting(cpu, python))
+    const again = await createTrainer(cpu, rolloutSetting(cpu, python), config.settings)
     const outcome = await train(again, config, folder, { stop: () => false })
     expect(outcome).toMatchObject({ steps: 2, finished: true })
     expect(loadMetrics(run).map((m) => m.step)).toEqual([1, 2])

@@ -27,6 +27,8 @@ export interface Trainer {
   readonly session: Session
   readonly agent: RolloutSetting
   readonly advantage: Advantage
+  /** A user's train questions by number, instead of the suite's (createTaskRow). */
+  readonly taskRow?: (index: number) => Task
 }
 
 export interface RlSettings {
@@ -38,6 +40,8 @@ export interface RlSettings {
   /** s: share of items that need no tool. */
   readonly easyShare: number
   readonly families: readonly Family[]
+  /** A user's task file (JSONL) whose train split is trained on, instead of the suite. */
+  readonly tasks?: string
   /** Peak learning rate of AdamW. */
   readonly learningRate: number
   /** Steps over which the rate rises from 0. */
@@ -86,13 +90,14 @@ export function learningRateAt(settings: RlSettings, step: number): number {
 const firstRefill = 20_000_000
 
 /** The tasks of a step by question index, each made once; from B on fresh ones. Families take turns. */
-function stepTasks(settings: RlSettings, step: number): (question: number) => Task {
+function stepTasks({ taskRow }: Trainer, settings: RlSettings, step: number): (question: number) => Task {
   const { questions, families, recipe, easyShare } = settings
   const refills = settingsOf(recipe).refillRounds * questions
   const tasks = new Map<number, Task>()
   const make = (question: number) => {
     const fresh = question >= questions
     const index = fresh ? step * refills + question - questions : step * questions + question
+    if (taskRow) return taskRow(fresh ? firstRefill + index : index)
     const first = fresh ? firstRefill : firstIndex
     return suiteTask(loadQuestion(families[index % families.length]!, 'train', first + index, easyShare))
   }
@@ -175,7 +180,7 @@ export async function rlStep(trainer: Trainer, settings: RlSettings, step: numbe
   const setting = { ...trainer.agent, images }
   const began = performance.now()
   const key = { seed, step, questions: settings.questions }
-  const taskOf = stepTasks(settings, step)
+  const taskOf = stepTasks(trainer, settings, step)
   const sampled: Trajectory[] = []
   const run = ({ question, sample, prefix }: SampleJob<Trajectory>) => ({
     task: taskOf(question),

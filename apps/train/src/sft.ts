@@ -13,6 +13,7 @@ import {
   defaultDifficulty,
   demonstrate,
   demonstrateCall,
+  demonstrateUserTask,
   demonstrationAt,
   type Family,
   families,
@@ -21,6 +22,7 @@ import {
   type SftMixture,
   sftPhases,
   splitOf,
+  type UserTask,
 } from '@axpo/tasks'
 import {
   callTokens,
@@ -28,6 +30,7 @@ import {
   demonstrationTokens,
   formatCall,
   type Observation,
+  type Played,
   promptTokens,
   type TokenContext,
 } from './demonstration-tokens.ts'
@@ -55,6 +58,8 @@ export interface SftSettings {
   /** s: share of items that need no tool. */
   readonly easyShare: number
   readonly phases: readonly [SftPhase, SftPhase]
+  /** A user's task file (JSONL) whose train split and calls are learnt from, instead of the suite. */
+  readonly tasks?: string
 }
 
 export const defaultSftSettings: SftSettings = {
@@ -121,7 +126,7 @@ const zoom = createZoomTool()
 const search = createSearchTool()
 
 /** What the tool answers to a demonstrated call. Python's reading is known beforehand; a test holds it against the real interpreter. */
-async function answerCall(question: Question, call: DemonstratedCall): Promise<Observation> {
+async function answerCall(question: Played, call: DemonstratedCall): Promise<Observation> {
   if (call.name === 'python') return { text: `=> ${call.reading}`, image: null }
   const tool = call.name === 'search' ? search : zoom
   const context = { images: question.images, documents: question.documents }
@@ -153,6 +158,19 @@ function siblingsOf(question: Question): Question[] {
   })
 }
 
+/** Demonstration number `index` of a user's tasks; guesses are drawn from all their answers. */
+function userDemonstration(
+  tasks: readonly UserTask[],
+  settings: SftSettings,
+  phase: SftPhase,
+  index: number,
+  context: TokenContext,
+) {
+  const task = createRandom('sft task', settings.seed, index).pick(tasks)
+  const guesses = [...new Set(tasks.map((t) => t.gold))].sort()
+  return demonstrationTokens(task, demonstrateUserTask(task, phase.mixture, guesses, settings.seed, index), context)
+}
+
 async function demonstrationsAt(
   settings: SftSettings,
   phase: SftPhase,
@@ -169,13 +187,16 @@ async function demonstrationsAt(
   return [first, ...calls]
 }
 
+/** `tasks`: the train split of `settings.tasks`, where that is set. */
 export async function sftBatch(
   settings: SftSettings,
   step: number,
   context: TokenContext,
+  tasks?: readonly UserTask[],
 ): Promise<DemonstrationTokens[]> {
   const phase = settings.phases[sftPhaseAt(settings, step).phase - 1]!
   const indices = Array.from({ length: settings.batch }, (_, i) => step * settings.batch + i)
+  if (tasks) return Promise.all(indices.map((index) => userDemonstration(tasks, settings, phase, index, context)))
   return (await Promise.all(indices.map((index) => demonstrationsAt(settings, phase, index, context)))).flat()
 }
 

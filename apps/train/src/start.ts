@@ -216,7 +216,9 @@ export async function mainJob(options: MainJobOptions): Promise<boolean> {
       await session.model.load(config.checkpoint)
       await evaluateInto(session, agent, evaluation, join(evaluations, 'before.msgpack'), 'before')
     }
-    const outcome = await train(await createTrainer(session, agent), config, folder, { stop: options.stop })
+    const outcome = await train(await createTrainer(session, agent, config.settings), config, folder, {
+      stop: options.stop,
+    })
     if (!outcome.finished) {
       console.log(
         `stopped after step ${outcome.steps}; go on with: npm run axpo -- train --resume ${relative('.', options.directory)}`,

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadAdvantage } from '@axpo/advantage'
 import { defaultLimits, type RolloutSetting } from '@axpo/agent'
-import { agentPorts, type Session, suiteRegistry } from '@axpo/eval'
+import { agentPorts, checkTasks, createTaskRow, loadSplit, type Session, suiteRegistry, userTask } from '@axpo/eval'
 import { checkRecipe, parseRecipe, type Recipe } from '@axpo/policy'
 import { families } from '@axpo/tasks'
 import * as z from 'zod'
@@ -42,6 +42,7 @@ const configSchema = z.strictObject({
     questions: z.int().positive(),
     easyShare: z.number().min(0).max(1),
     families: z.array(z.enum(['zoom', 'python', 'search'])).min(1),
+    tasks: z.string().exactOptional(),
     learningRate: z.number().positive(),
     warmUpSteps: z.int().nonnegative(),
   }),
@@ -85,8 +86,17 @@ export function rolloutSetting(session: Session, python: Parameters<typeof suite
   }
 }
 
-export async function createTrainer(session: Session, agent: RolloutSetting): Promise<Trainer> {
-  return { session, agent, advantage: await loadAdvantage() }
+export async function createTrainer(
+  session: Session,
+  agent: RolloutSetting,
+  settings: Pick<RlSettings, 'tasks' | 'seed'> | undefined,
+): Promise<Trainer> {
+  const advantage = await loadAdvantage()
+  const { tasks, seed = 0 } = settings ?? {}
+  if (tasks === undefined) return { session, agent, advantage }
+  const questions = loadSplit(tasks, 'train')
+  checkTasks(questions.map(userTask), agent)
+  return { session, agent, advantage, taskRow: createTaskRow(questions, seed) }
 }
 
 const rate = (v: number | null): string => (v === null ? ' - ' : v.toFixed(2))
