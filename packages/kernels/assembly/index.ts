@@ -1,7 +1,7 @@
 // CPU core: dispatch of kernel chunks, and the loop of the threads over a job list. Ids are the order of `kernels` in src/ops/index.ts.
 // Control record (i32): [0] generation, [1] job pointer, [2] job count, [3] threads, [4] arrivals (never reset), [5] stop,
 // [6] a thread has failed, [7] index of the job begun last, [8] seconds to wait for a thread before it counts as dead (0: for ever).
-import { divideUp, word } from "./math";
+import { divideUp, setThreads, word } from "./math";
 import { accumulate, add } from "../src/ops/add/add.as";
 import { adamw, normFinish, squareSum } from "../src/ops/adamw/adamw.as";
 import { attention, attentionDelta, attentionDq } from "../src/ops/attention/attention.as";
@@ -82,6 +82,7 @@ function execute(job: usize, chunk: i32, scratch: usize): void {
 /** One thread's part of a run: chunks by counter, all threads meet after each job. Main calls it too. Returns the arrivals after it. */
 export function work(control: usize, scratch: usize, arrivalsBefore: i32): i32 {
   const threads = load<i32>(control, 12), count = load<i32>(control, 8);
+  setThreads(threads);
   let job = <usize>load<u32>(control, 4);
   let target = arrivalsBefore;
   for (let index = 0; index < count; index++, job += 128) {
@@ -127,3 +128,4 @@ export function serve(control: usize, scratch: usize): void {
     arrivals = work(control, scratch, arrivals);
   }
 }
+

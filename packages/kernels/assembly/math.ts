@@ -91,3 +91,7 @@ export function axpy(y: usize, s: f32, x: usize, n: i32): void {
   for (; i + 4 <= n; i += 4) v128.store(at(y, i), madd(s4, v128.load(at(x, i)), v128.load(at(y, i))));
   for (; i < n; i++) store<f32>(at(y, i), f32x4.extract_lane(madd(s4, f32x4.splat(load<f32>(at(x, i))), f32x4.splat(load<f32>(at(y, i)))), 0));
 }
+
+/** Threads of the run. */
+export let threads: i32 = 1;
+export function setThreads(count: i32): void { threads = count; }

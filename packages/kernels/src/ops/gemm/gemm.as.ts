@@ -1,126 +1,89 @@
-// Blocked product: 4x8 tiles, B packed in panels of 8 columns by K blocks of 256. Edge tiles go through a full tile in scratch, so that
-// every element is summed over k in the same order whatever its place. Scratch: B panels 128 KiB, A panel 4 KiB, tile 128 B.
-import { at, divideUp, madd, pointer, word } from "../../../assembly/math";
+// Blocked product: tiles in registers (tile.as.ts), B packed in panels of 8 columns by blocks of k (pack.as.ts). Edge tiles go through a whole tile in
+// scratch. Every element is summed over k one by one, from its start (0, bias or C) on: chunks, blocks and tiles change no bit.
+// Scratch: panels of B 128 KiB, rows of A 20 KiB, a tile 256 B, zeros 32 B.
+import { at, divideUp, pointer, threads, word } from "../../../assembly/math";
+import { packA, packB } from "./pack.as";
+import { strip4, strip5 } from "./tile.as";
 
 const KC: i32 = 256;
-const ROWS: i32 = 128;
+const WIDTH: i32 = 128;
+const PANEL_A: usize = 131072, SPARE: usize = 151552, START: usize = 151808;
+/** Rows of A[K, M] that are packed at once: four tiles. */
+const GROUP: i32 = 20;
 
+/** Few rows: narrow chunks, so that there is one for every thread. */
 // @ts-ignore: decorator
-@inline function blockColumns(M: i32): i32 { return M <= ROWS ? 32 : 128; }
+@inline function chunkColumns(M: i32, N: i32): i32 {
+  if (threads > 1 && M <= 128) return 32;
+  const across = divideUp(N, WIDTH);
+  return divideUp(divideUp(N, across), 8) * 8;
+}
+/** One chunk of rows for one thread, else about four for each: panels of B are packed anew in every one. */
+// @ts-ignore: decorator
+@inline function chunkRows(M: i32, across: i32): i32 {
+  if (threads == 1 || M <= 128) return max(1, M);
+  return max(3 * GROUP, divideUp(divideUp(M, divideUp(4 * threads, across)), GROUP) * GROUP);
+}
 
 export function gemmChunks(job: usize): i32 {
-  const M = word(job, 0);
-  return divideUp(M, ROWS) * divideUp(word(job, 1), blockColumns(M));
+  const M = word(job, 0), N = word(job, 1);
+  const across = divideUp(N, chunkColumns(M, N));
+  return divideUp(M, chunkRows(M, across)) * across;
 }
 
+/** `rows` rows of A, the first at a, times `panels` panels of 8 columns. */
 // @ts-ignore: decorator
-@inline function tile(k: i32, a0: usize, a1: usize, a2: usize, a3: usize, step: usize, b: usize, c: usize, stride: usize): void {
-  const c1 = c + stride, c2 = c1 + stride, c3 = c2 + stride;
-  let s00 = v128.load(c), s01 = v128.load(c, 16), s10 = v128.load(c1), s11 = v128.load(c1, 16);
-  let s20 = v128.load(c2), s21 = v128.load(c2, 16), s30 = v128.load(c3), s31 = v128.load(c3, 16);
-  let offset: usize = 0;
-  const end = b + (<usize>k << 5);
-  while (b < end) {
-    const b0 = v128.load(b), b1 = v128.load(b, 16);
-    let a = v128.load32_splat(a0 + offset);
-    s00 = madd(a, b0, s00); s01 = madd(a, b1, s01);
-    a = v128.load32_splat(a1 + offset);
-    s10 = madd(a, b0, s10); s11 = madd(a, b1, s11);
-    a = v128.load32_splat(a2 + offset);
-    s20 = madd(a, b0, s20); s21 = madd(a, b1, s21);
-    a = v128.load32_splat(a3 + offset);
-    s30 = madd(a, b0, s30); s31 = madd(a, b1, s31);
-    offset += step;
-    b += 32;
-  }
-  v128.store(c, s00); v128.store(c, s01, 16); v128.store(c1, s10); v128.store(c1, s11, 16);
-  v128.store(c2, s20); v128.store(c2, s21, 16); v128.store(c3, s30); v128.store(c3, s31, 16);
+@inline function strip(rows: i32, panels: i32, kc: i32, a: usize, stride: usize, panel: usize, from: usize, fromStep: usize, fromStride: usize, c: usize, cStride: usize): void {
+  const last = rows - 1;
+  const a1 = a + stride * min(1, last), a2 = a + stride * min(2, last), a3 = a + stride * min(3, last);
+  if (rows <= 4) strip4(panels, kc, a, a1, a2, a3, panel, from, fromStep, fromStride, c, cStride);
+  else strip5(panels, kc, a, a1, a2, a3, a + stride * last, panel, from, fromStep, fromStride, c, cStride);
 }
 
-function packB(panel: usize, b: usize, mode: i32, N: i32, K: i32, n0: i32, n1: i32, k0: i32, kc: i32): void {
-  for (let n = n0; n < n1; n += 8) {
-    const columns = min(8, n1 - n);
-    if (mode == 0) packTransposed(panel, b, K, n, columns, k0, kc);
-    else packDirect(panel, at(b, k0 * N + n), N, columns, kc);
-    panel += <usize>kc << 5;
-  }
-}
-
-function packDirect(panel: usize, source: usize, N: i32, columns: i32, kc: i32): void {
-  for (let k = 0; k < kc; k++, panel += 32, source += <usize>N << 2) {
-    if (columns == 8) {
-      v128.store(panel, v128.load(source));
-      v128.store(panel, v128.load(source, 16), 16);
-    } else for (let j = 0; j < 8; j++) store<f32>(at(panel, j), j < columns ? load<f32>(at(source, j)) : 0);
-  }
-}
-
-function packTransposed(panel: usize, b: usize, K: i32, n: i32, columns: i32, k0: i32, kc: i32): void {
-  for (let j = 0; j < 8; j += 4) {
-    let k = 0;
-    if (j + 4 <= columns) {
-      const r0 = at(b, (n + j) * K + k0), r1 = at(r0, K), r2 = at(r1, K), r3 = at(r2, K);
-      for (; k + 4 <= kc; k += 4) {
-        const x0 = v128.load(at(r0, k)), x1 = v128.load(at(r1, k)), x2 = v128.load(at(r2, k)), x3 = v128.load(at(r3, k));
-        const t0 = v128.shuffle<f32>(x0, x1, 0, 4, 1, 5), t1 = v128.shuffle<f32>(x0, x1, 2, 6, 3, 7);
-        const t2 = v128.shuffle<f32>(x2, x3, 0, 4, 1, 5), t3 = v128.shuffle<f32>(x2, x3, 2, 6, 3, 7);
-        const out = at(panel, k * 8 + j);
-        v128.store(out, v128.shuffle<f32>(t0, t2, 0, 1, 4, 5));
-        v128.store(out, v128.shuffle<f32>(t0, t2, 2, 3, 6, 7), 32);
-        v128.store(out, v128.shuffle<f32>(t1, t3, 0, 1, 4, 5), 64);
-        v128.store(out, v128.shuffle<f32>(t1, t3, 2, 3, 6, 7), 96);
-      }
-    }
-    for (; k < kc; k++) for (let i = j; i < j + 4; i++) store<f32>(at(panel, k * 8 + i), i < columns ? load<f32>(at(b, (n + i) * K + k0 + k)) : 0);
-  }
-}
-
-/** The product when C already holds what to add to. */
-function blocks(a: usize, b: usize, c: usize, M: i32, N: i32, K: i32, mode: i32, m0: i32, m1: i32, n0: i32, n1: i32, scratch: usize): void {
-  const panelA = scratch + 131072;
-  const spare = panelA + 4096;
-  for (let k0 = 0; k0 < K; k0 += KC) {
-    const kc = min(KC, K - k0);
-    packB(scratch, b, mode, N, K, n0, n1, k0, kc);
-    for (let m = m0; m < m1; m += 4) {
-      const rows = min(4, m1 - m);
-      let a0 = panelA, a1 = panelA + 4, a2 = panelA + 8, a3 = panelA + 12;
-      let step: usize = 16;
-      if (mode == 2) {
-        for (let k = 0; k < kc; k++) for (let i = 0; i < 4; i++) store<f32>(at(panelA, k * 4 + i), load<f32>(at(a, (k0 + k) * M + m + min(i, rows - 1))));
-      } else {
-        step = 4;
-        a0 = at(a, m * K + k0);
-        a1 = at(a, (m + min(1, rows - 1)) * K + k0);
-        a2 = at(a, (m + min(2, rows - 1)) * K + k0);
-        a3 = at(a, (m + min(3, rows - 1)) * K + k0);
-      }
-      let panel = scratch;
-      for (let n = n0; n < n1; n += 8, panel += <usize>kc << 5) {
-        const target = at(c, m * N + n);
-        const columns = min(8, n1 - n);
-        if (rows == 4 && columns == 8) tile(kc, a0, a1, a2, a3, step, panel, target, <usize>N << 2);
-        else {
-          for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) store<f32>(at(spare, i * 8 + j), load<f32>(at(target, i * N + j)));
-          tile(kc, a0, a1, a2, a3, step, panel, spare, 32);
-          for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) store<f32>(at(target, i * N + j), load<f32>(at(spare, i * 8 + j)));
-        }
-      }
-    }
-  }
+/** A tile that is not whole. */
+function edge(rows: i32, columns: i32, kc: i32, a: usize, stride: usize, panel: usize, from: usize, fromStride: usize, c: usize, cStride: usize, spare: usize): void {
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) store<f32>(at(spare, i * 8 + j), load<f32>(at(from + fromStride * i, j)));
+  strip(rows, 1, kc, a, stride, panel, spare, 0, 32, spare, 32);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) store<f32>(at(c + cStride * i, j), load<f32>(at(spare, i * 8 + j)));
 }
 
 export function gemmRun(job: usize, chunk: i32, scratch: usize, biased: bool): void {
-  const M = word(job, 0), N = word(job, 1), K = word(job, 2);
-  const width = blockColumns(M);
-  const across = divideUp(N, width);
-  const m0 = (chunk / across) * ROWS, n0 = (chunk % across) * width;
-  const m1 = min(M, m0 + ROWS), n1 = min(N, n0 + width);
-  const c = pointer(job, biased ? 3 : 2);
-  const bytes = <usize>(n1 - n0) << 2;
-  for (let m = m0; m < m1; m++) {
-    if (biased) memory.copy(at(c, m * N + n0), at(pointer(job, 2), n0), bytes);
-    else if (word(job, 4) == 0) memory.fill(at(c, m * N + n0), 0, bytes);
+  const M = word(job, 0), N = word(job, 1), K = word(job, 2), mode = word(job, 3);
+  const width = chunkColumns(M, N), across = divideUp(N, width), height = chunkRows(M, across);
+  const m0 = (chunk / across) * height, n0 = (chunk % across) * width;
+  const m1 = min(M, m0 + height), n1 = min(N, n0 + width);
+  const a = pointer(job, 0), c = pointer(job, biased ? 3 : 2), stride = <usize>N << 2;
+  const start = scratch + START;
+  v128.store(start, f32x4.splat(0));
+  v128.store(start, f32x4.splat(0), 16);
+  const added = !biased && word(job, 4) != 0;
+  // a sum over nothing
+  if (K == 0 && !added) for (let m = m0; m < m1; m++) memory.fill(at(c, m * N + n0), 0, <usize>(n1 - n0) << 2);
+  const blocks = max(1, divideUp(K, KC)), block = divideUp(K, blocks);
+  for (let k0 = 0; k0 < K; k0 += block) {
+    const kc = min(block, K - k0), old = added || k0 > 0;
+    packB(scratch, pointer(job, 1), mode, N, K, n0, n1, k0, kc);
+    const rowStride = <usize>(mode == 2 ? kc : K) << 2;
+    let packed = m0, group = m0;
+    for (let m = m0, rows = 0; m < m1; m += rows) {
+      const left = m1 - m;
+      // from 12 rows on every count is a sum of fours and fives
+      rows = left % 5 == 0 ? 5 : min(4, left);
+      let rowsAt = at(a, m * K + k0);
+      if (mode == 2) {
+        if (m == packed) {
+          group = m;
+          packed = m + (rows == 5 ? min(GROUP, left) : rows);
+          packA(scratch + PANEL_A, a, M, m, packed - m, k0, kc);
+        }
+        rowsAt = at(scratch + PANEL_A, (m - group) * kc);
+      }
+      const c0 = at(c, m * N + n0), from = old ? c0 : biased ? at(pointer(job, 2), n0) : start;
+      const fromStep: usize = old || biased ? 32 : 0, fromStride = old ? stride : 0;
+      const whole = rows < 4 ? 0 : (n1 - n0) >> 3;
+      if (whole > 0) strip(rows, whole, kc, rowsAt, rowStride, scratch, from, fromStep, fromStride, c0, stride);
+      for (let p = whole, n = n0 + whole * 8; n < n1; p++, n += 8)
+        edge(rows, min(8, n1 - n), kc, rowsAt, rowStride, scratch + (<usize>(p * kc) << 5), from + fromStep * p, fromStride, c0 + (<usize>p << 5), stride, scratch + SPARE);
+    }
   }
-  blocks(pointer(job, 0), pointer(job, 1), c, M, N, K, word(job, 3), m0, m1, n0, n1, scratch);
 }
