@@ -1,12 +1,14 @@
-// Builds build/kernels-fma.wasm and build/kernels-plain.wasm from assembly/index.ts, then build/embedded.js (embed.mjs).
+// Writes the lists of ops (lists.mjs), builds build/kernels-fma.wasm and build/kernels-plain.wasm from assembly/index.ts, then build/embedded.js (embed.mjs).
 import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import asc from 'assemblyscript/asc'
 import { embed } from './embed.mjs'
+import { writeLists } from './lists.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 mkdirSync(join(root, 'build'), { recursive: true })
+await writeLists(root)
 
 for (const [name, features] of [
   ['fma', 'simd,threads,relaxed-simd'],

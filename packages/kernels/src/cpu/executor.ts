@@ -7,6 +7,7 @@
  */
 import { loadWasm, startThread, threadsRefused } from '#platform'
 import type { Executor, ExecutorCounters, LoadedPlan } from '../executor.ts'
+import { listNumber } from '../ops/definition.ts'
 import { kernels } from '../ops/index.ts'
 import type { Placement, Plan } from '../plan.ts'
 import type { Thread } from '../platform/platform.ts'
@@ -32,6 +33,8 @@ const JOB = 7
 const PATIENCE = 8
 
 interface Exports {
+  /** listNumber of the kernels it was built from. */
+  readonly kernelList: WebAssembly.Global
   work(control: number, scratch: number, arrivalsBefore: number): number
   philox(c0: number, c1: number, c2: number, c3: number, k0: number, k1: number, lane: number): number
 }
@@ -92,6 +95,10 @@ export class CpuExecutor implements Executor {
         },
       },
     }).exports as unknown as Exports
+    if (this.exports.kernelList.value !== listNumber(kernels))
+      throw new Error(
+        `cpu: kernels-${build}.wasm must be built from the kernels of ops/index.ts, got another list. Run npm run build.`,
+      )
     this.control = this.memory.ints(CONTROL, 16)
     this.control[THREADS] = threads
     this.control[PATIENCE] = PATIENCE_SECONDS

@@ -110,7 +110,10 @@ export class CpuPlan implements LoadedPlan {
   private record(index: number): LiveWord[] {
     const { kernel, bindings, words } = this.plan.steps[index]!
     const id = kernelIds.get(kernel)
-    if (id === undefined) throw new Error(`cpu: no kernel ${kernel.name} in the build. Add it to ops/index.ts.`)
+    if (id === undefined)
+      throw new Error(
+        `cpu: no kernel ${kernel.name} in the build. Export it from the file of its op and run npm run build.`,
+      )
     const first = index * JOB_WORDS
     this.ints[first] = id
     for (const [slot, placement] of bindings.entries())

@@ -13,6 +13,12 @@ export type Word = { readonly i: number } | { readonly f: number } | { readonly 
 /** Word values as seen by `workgroups`: integers as numbers (floats are not needed there). */
 export type WordView = Readonly<Record<string, number>>
 
+/**
+ * How the threads of the CPU share a call: chunks of so many of the items that a word counts (default: the first word), or as many chunks as the
+ * AssemblyScript function `by` of the op's folder says.
+ */
+export type ChunkRule = { readonly items: number; readonly of?: string } | { readonly by: string }
+
 export interface KernelSpec {
   readonly name: string
   /** Tensors in binding order; '+' marks those the kernel writes. At most 8: the smallest limit of WebGPU. */
@@ -23,6 +29,7 @@ export interface KernelSpec {
   readonly wgsl: URL
   /** Largest integer words the WGSL is written for, by name; a plan beyond them is refused when a device loads it. */
   readonly most: Readonly<Record<string, number>>
+  readonly chunk: ChunkRule
   /** WebGPU workgroups for given words. */
   workgroups(words: WordView): readonly [number, number, number]
 }
@@ -78,16 +85,27 @@ export function kernel(
   bindings: string,
   words: string,
   workgroups: (words: WordView) => readonly [number, number, number],
-  most: Readonly<Record<string, number>> = {},
+  { most = {}, chunk }: { most?: KernelSpec['most']; chunk?: ChunkRule } = {},
 ): KernelSpec {
+  const names = words.split(' ')
   return {
     name,
     bindings: bindings.split(' '),
-    words: words.split(' '),
+    words: names,
     wgsl: new URL(`./${name.replaceAll('_', '-')}.wgsl`, url),
     most,
+    // elements of a flat range are many, rows are few
+    chunk: chunk ?? { items: names[0] === 'n' ? 4096 : 16 },
     workgroups,
   }
+}
+
+/** A number for a list of kernels and their chunks: the CPU build has that of the list it was made from. */
+export function listNumber(kernels: readonly KernelSpec[]): number {
+  const text = kernels.map(({ name, words, chunk }) => `${name} ${words} ${JSON.stringify(chunk)}`).join('\n')
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash
 }
 
 /** Workgroups for a flat range, folded into two dimensions (a dimension holds at most 65535). */

@@ -1,4 +1,4 @@
-/** All kernels, in the order of their ids in the CPU build (assembly/index.ts has the same order), and the op builders. */
+/** All kernels, in the order of their ids in the CPU build, and all of the ops. Written by scripts/lists.mjs (npm run build) from the folders of src/ops: change those. */
 
 import { adamwKernel, normFinish, squareSum } from './adamw/adamw.ts'
 import { accumulate, addKernel } from './add/add.ts'
@@ -18,50 +18,51 @@ import { scatterRowsKernel } from './scatter-rows/scatter-rows.ts'
 import { swigluBack, swigluKernel } from './swiglu/swiglu.ts'
 
 export const kernels: readonly KernelSpec[] = [
-  gemm,
-  gemmBias,
-  rmsNormKernel,
-  rmsNormDx,
-  rmsNormDw,
-  layerNormKernel,
-  layerNormDx,
-  layerNormDw,
-  ropeKernel,
-  attentionKernel,
-  attentionDelta,
-  attentionDq,
-  attentionDkv,
-  swigluKernel,
-  swigluBack,
-  geluKernel,
-  geluBack,
-  addKernel,
+  adamwKernel,
+  normFinish,
+  squareSum,
   accumulate,
+  addKernel,
+  attentionDelta,
+  attentionDkv,
+  attentionDq,
+  attentionKernel,
+  columnSum,
+  fillKernel,
   gatherKernel,
   gatherWeighted,
-  scatterRowsKernel,
-  logprobTile,
-  logprobFinish,
+  geluBack,
+  geluKernel,
+  gemm,
+  gemmBias,
+  layerNormDw,
+  layerNormDx,
+  layerNormKernel,
   logprobBackTile,
+  logprobFinish,
+  logprobTile,
+  rmsNormDw,
+  rmsNormDx,
+  rmsNormKernel,
+  ropeKernel,
   sampleTile,
-  fillKernel,
-  columnSum,
-  squareSum,
-  normFinish,
-  adamwKernel,
+  scatterRowsKernel,
+  swigluBack,
+  swigluKernel,
 ]
 
-export { norm, type OptimiserOptions, optimiser, type ParameterGroup } from './adamw/adamw.ts'
-export { add } from './add/add.ts'
-export { type AttentionOptions, attention } from './attention/attention.ts'
-export { fill } from './fill/fill.ts'
-export { type GatherOptions, gather } from './gather/gather.ts'
-export { gelu } from './gelu/gelu.ts'
-export { gemmMode, linear } from './gemm/gemm.ts'
-export { layerNorm } from './layer-norm/layer-norm.ts'
-export { type LogprobOptions, logprob } from './logprob/logprob.ts'
-export { rmsNorm } from './rms-norm/rms-norm.ts'
-export { rope } from './rope/rope.ts'
-export { type SampleOptions, sample } from './sample/sample.ts'
-export { scatterRows } from './scatter-rows/scatter-rows.ts'
-export { swiglu } from './swiglu/swiglu.ts'
+export * from './adamw/adamw.ts'
+export * from './add/add.ts'
+export * from './attention/attention.ts'
+export * from './column-sum/column-sum.ts'
+export * from './fill/fill.ts'
+export * from './gather/gather.ts'
+export * from './gelu/gelu.ts'
+export * from './gemm/gemm.ts'
+export * from './layer-norm/layer-norm.ts'
+export * from './logprob/logprob.ts'
+export * from './rms-norm/rms-norm.ts'
+export * from './rope/rope.ts'
+export * from './sample/sample.ts'
+export * from './scatter-rows/scatter-rows.ts'
+export * from './swiglu/swiglu.ts'

@@ -40,7 +40,14 @@ describe.runIf(await adapterForTests('webgpu/failure'))('WebGPU failures', async
     try {
       const file = join(folder, 'bad.wgsl')
       await writeFile(file, 'fn main_bad() { let x = ; }')
-      const spec = { name: 'bad', bindings: ['+y'], words: ['n'], most: {}, workgroups: () => [1, 1, 1] as const }
+      const spec = {
+        name: 'bad',
+        bindings: ['+y'],
+        words: ['n'],
+        most: {},
+        chunk: { items: 1 },
+        workgroups: () => [1, 1, 1] as const,
+      }
       const compile = (wgsl: URL) => compileKernel(gpu.device, { ...spec, wgsl }, [])
       await expect(compile(pathToFileURL(file))).rejects.toThrow(/kernel bad must compile, got .*bad\.wgsl/s)
       await expect(compile(pathToFileURL(join(folder, 'none.wgsl')))).rejects.toThrow(/needs its WGSL, got no file/)
@@ -83,7 +90,9 @@ describe.runIf(await adapterForTests('webgpu/failure'))('WebGPU failures', async
     const plan = filled(executor, 'left')
     const held = executor.byteLength()
     const broken = { ...plan, steps: plan.steps.map((step) => ({ ...step, kernel: { ...step.kernel, name: 'none' } })) }
-    expect(() => executor.load(broken)).toThrow('webgpu: none is not in the list of kernels. Add it to ops/index.ts.')
+    expect(() => executor.load(broken)).toThrow(
+      'webgpu: none is not in the list of kernels. Export it from the file of its op and run npm run build.',
+    )
     expect(executor.byteLength()).toBe(held)
   })
 

@@ -34,7 +34,10 @@ export async function compileAll(device: GPUDevice, list: readonly KernelSpec[])
     layout: (tensorCount) => layouts[tensorCount]!,
     pipeline(kernel) {
       const pipeline = made.get(kernel)
-      if (!pipeline) throw new Error(`webgpu: ${kernel.name} is not in the list of kernels. Add it to ops/index.ts.`)
+      if (!pipeline)
+        throw new Error(
+          `webgpu: ${kernel.name} is not in the list of kernels. Export it from the file of its op and run npm run build.`,
+        )
       return pipeline
     },
   }

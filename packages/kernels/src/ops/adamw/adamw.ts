@@ -5,7 +5,9 @@ import { flatWorkgroups, float, int, kernel, live, type OpDefinition, sizeWord, 
 export const squareSum = kernel(import.meta.url, 'square_sum', 'x +partial', 'n', (w: WordView) =>
   flatWorkgroups(Math.ceil(w.n! / 4096), 1),
 )
-export const normFinish = kernel(import.meta.url, 'norm_finish', 'partial +norm', 'n', () => [1, 1, 1])
+export const normFinish = kernel(import.meta.url, 'norm_finish', 'partial +norm', 'n', () => [1, 1, 1], {
+  chunk: { by: 'normChunks' },
+})
 export const adamwKernel = kernel(
   import.meta.url,
   'adamw',

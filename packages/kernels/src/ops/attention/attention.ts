@@ -14,8 +14,8 @@ import {
   type WordView,
 } from '../definition.ts'
 
-/** What a WGSL thread can keep in its registers. */
-const WEBGPU_MOST = { C: 128 }
+/** Most: what a WGSL thread can keep in its registers. */
+const limits = { most: { C: 128 }, chunk: { items: 4 } }
 /** What the scratch of a CPU thread can hold. */
 const MOST_CHANNELS = 1024
 
@@ -26,16 +26,18 @@ export const attentionKernel = kernel(
   'q k v spans +o +stats',
   'rows H K C scale:f pairsOffset',
   perHead,
-  WEBGPU_MOST,
+  limits,
 )
-export const attentionDelta = kernel(import.meta.url, 'attention_delta', 'o do +stats', 'rows H C', perHead)
+export const attentionDelta = kernel(import.meta.url, 'attention_delta', 'o do +stats', 'rows H C', perHead, {
+  chunk: { items: 4 },
+})
 export const attentionDq = kernel(
   import.meta.url,
   'attention_dq',
   'q k v do stats spans +dq',
   'rows H K C scale:f pairsOffset',
   perHead,
-  WEBGPU_MOST,
+  limits,
 )
 export const attentionDkv = kernel(
   import.meta.url,
@@ -43,7 +45,7 @@ export const attentionDkv = kernel(
   'q k v do stats queries +dk +dv',
   'kvRows H K C scale:f',
   (w) => flatWorkgroups(w.kvRows! * w.K!, 64),
-  WEBGPU_MOST,
+  limits,
 )
 
 function shapeWords({ attributes: { heads, kvHeads, channels, scale } }: Op) {

@@ -1,7 +1,10 @@
 // Sums of table rows by a CSR index. Chunk: 16 rows.
 import { at, axpy, pointer, word } from "../../../assembly/math";
 
-export function gather(job: usize, first: i32, last: i32, weighted: bool): void {
+export function gather(job: usize, first: i32, last: i32): void { sums(job, first, last, false); }
+export function gatherWeighted(job: usize, first: i32, last: i32): void { sums(job, first, last, true); }
+
+function sums(job: usize, first: i32, last: i32, weighted: bool): void {
   const width = word(job, 1), csr = pointer(job, 1), columns = at(csr, word(job, 2)), acc = word(job, 3);
   for (let row = first; row < last; row++) {
     const y = at(pointer(job, weighted ? 3 : 2), row * width);

@@ -47,7 +47,10 @@ function edge(rows: i32, columns: i32, kc: i32, a: usize, stride: usize, panel: 
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) store<f32>(at(c + cStride * i, j), load<f32>(at(spare, i * 8 + j)));
 }
 
-export function gemmRun(job: usize, chunk: i32, scratch: usize, biased: bool): void {
+export function gemm(job: usize, chunk: i32, scratch: usize): void { run(job, chunk, scratch, false); }
+export function gemmBias(job: usize, chunk: i32, scratch: usize): void { run(job, chunk, scratch, true); }
+
+function run(job: usize, chunk: i32, scratch: usize, biased: bool): void {
   const M = word(job, 0), N = word(job, 1), K = word(job, 2), mode = word(job, 3);
   const width = chunkColumns(M, N), across = divideUp(N, width), height = chunkRows(M, across);
   const m0 = (chunk / across) * height, n0 = (chunk % across) * width;

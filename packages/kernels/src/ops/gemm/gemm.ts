@@ -9,8 +9,10 @@ import { int, kernel, type OpDefinition, rowsWord, type WordView } from '../defi
 const tiles = (w: WordView) => [Math.ceil(w.N! / 64), Math.ceil(w.M! / 64), 1] as const
 export const gemmMode = { nt: 0, nn: 1, tn: 2 } as const
 
-export const gemm = kernel(import.meta.url, 'gemm', 'a b +c', 'M N K mode acc', tiles)
-export const gemmBias = kernel(import.meta.url, 'gemm_bias', 'a b bias +c', 'M N K mode', tiles)
+const options = { chunk: { by: 'gemmChunks' } }
+
+export const gemm = kernel(import.meta.url, 'gemm', 'a b +c', 'M N K mode acc', tiles, options)
+export const gemmBias = kernel(import.meta.url, 'gemm_bias', 'a b bias +c', 'M N K mode', tiles, options)
 
 const linearOp: OpDefinition = {
   name: 'linear',

@@ -5,8 +5,13 @@ import { flatWorkgroups, float, int, kernel, type OpDefinition, rowsWord, type W
 const rowGroups = (w: WordView) => flatWorkgroups(w.rows!, 1)
 export const layerNormKernel = kernel(import.meta.url, 'layer_norm', 'x w b +y +stats', 'rows width eps:f', rowGroups)
 export const layerNormDx = kernel(import.meta.url, 'layer_norm_dx', 'x w stats dy +dx', 'rows width acc', rowGroups)
-export const layerNormDw = kernel(import.meta.url, 'layer_norm_dw', 'x stats dy +dw +db', 'rows width', (w) =>
-  flatWorkgroups(w.width!, 64),
+export const layerNormDw = kernel(
+  import.meta.url,
+  'layer_norm_dw',
+  'x stats dy +dw +db',
+  'rows width',
+  (w) => flatWorkgroups(w.width!, 64),
+  { chunk: { of: 'width', items: 64 } },
 )
 
 const layerNormOp: OpDefinition = {

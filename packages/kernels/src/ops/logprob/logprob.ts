@@ -3,18 +3,9 @@
  * state[T, 4] = running max m, sum e^{z-m}, sum e^{z-m} z, z of the target, with z = logit * invTemperature. Columns >= vocab are ignored.
  */
 import type { Graph, Tensor } from '../../graph.ts'
-import {
-  type Emit,
-  flatWorkgroups,
-  float,
-  int,
-  kernel,
-  type OpDefinition,
-  rowsWord,
-  type Word,
-  type WordView,
-} from '../definition.ts'
+import { flatWorkgroups, int, kernel, type OpDefinition, rowsWord, type WordView } from '../definition.ts'
 import { gemm, gemmMode } from '../gemm/gemm.ts'
+import { emitLogits, headTiles, inverseTemperature, tileWords } from './tiles.ts'
 
 const rowGroups = (w: WordView) => flatWorkgroups(w.rows!, 1)
 export const logprobTile = kernel(
@@ -34,32 +25,6 @@ export const logprobBackTile = kernel(
   'rows tileWidth tileStart vocab invTemperature:f',
   (w) => flatWorkgroups(w.rows! * w.tileWidth!, 64),
 )
-
-/** A run-time word cannot be an attribute: its name is kept behind this mark. */
-export function inverseTemperature(value: number | string): Word {
-  return typeof value === 'string' ? { live: value } : float(value)
-}
-
-/** One tile of logits[T, tile] = hidden[T, K] · head[tile, K]^T. */
-export function emitLogits(emit: Emit, hidden: Tensor, tile: Tensor, logits: Tensor): void {
-  emit(
-    gemm,
-    { a: hidden, b: tile, c: logits },
-    { M: rowsWord(hidden.rows), N: int(tile.rows.count), K: int(hidden.width), mode: int(gemmMode.nt), acc: int(0) },
-  )
-}
-
-/** The head cut into tiles of rows; the last may be shorter. */
-export function headTiles(g: Graph, head: Tensor, tileWidth: number): Tensor[] {
-  const tiles: Tensor[] = []
-  for (let first = 0; first < head.rows.count; first += tileWidth)
-    tiles.push(g.slice(head, first, Math.min(tileWidth, head.rows.count - first)))
-  return tiles
-}
-
-export function tileWords(hidden: Tensor, tile: Tensor, tileStart: number, vocab: number) {
-  return { rows: rowsWord(hidden.rows), tileWidth: int(tile.rows.count), tileStart: int(tileStart), vocab: int(vocab) }
-}
 
 const logprobOp: OpDefinition = {
   name: 'logprob',

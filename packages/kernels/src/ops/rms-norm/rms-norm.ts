@@ -5,8 +5,13 @@ import { flatWorkgroups, float, int, kernel, type OpDefinition, rowsWord, type W
 const rowGroups = (w: WordView) => flatWorkgroups(w.rows!, 1)
 export const rmsNormKernel = kernel(import.meta.url, 'rms_norm', 'x w +y +rstd', 'rows width eps:f', rowGroups)
 export const rmsNormDx = kernel(import.meta.url, 'rms_norm_dx', 'x w rstd dy +dx', 'rows width acc', rowGroups)
-export const rmsNormDw = kernel(import.meta.url, 'rms_norm_dw', 'x rstd dy +dw', 'rows width', (w) =>
-  flatWorkgroups(w.width!, 64),
+export const rmsNormDw = kernel(
+  import.meta.url,
+  'rms_norm_dw',
+  'x rstd dy +dw',
+  'rows width',
+  (w) => flatWorkgroups(w.width!, 64),
+  { chunk: { of: 'width', items: 64 } },
 )
 
 const rmsNormOp: OpDefinition = {

@@ -4,7 +4,8 @@
  */
 import type { Graph, Tensor } from '../../graph.ts'
 import { flatWorkgroups, int, kernel, type OpDefinition, rowsWord } from '../definition.ts'
-import { emitLogits, headTiles, inverseTemperature, logprobFinish, logprobTile, tileWords } from '../logprob/logprob.ts'
+import { logprobFinish, logprobTile } from '../logprob/logprob.ts'
+import { emitLogits, headTiles, inverseTemperature, tileWords } from '../logprob/tiles.ts'
 
 export const sampleTile = kernel(
   import.meta.url,
@@ -12,6 +13,7 @@ export const sampleTile = kernel(
   'logits keys +best +ids',
   'rows tileWidth tileStart first vocab invTemperature:f noise:f',
   (w) => flatWorkgroups(w.rows!, 1),
+  { chunk: { items: 4 } },
 )
 
 const sampleOp: OpDefinition = {
