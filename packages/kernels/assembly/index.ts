@@ -1,7 +1,8 @@
 // CPU core: the loop of the threads over a job list. What a job does: kernels.ts.
 // Control record (i32): [0] generation, [1] job pointer, [2] job count, [3] threads, [4] arrivals (never reset), [5] stop,
-// [6] a thread has failed, [7] index of the job begun last, [8] seconds to wait for a thread before it counts as dead (0: for ever).
-import { setThreads } from "./math";
+// [6] a thread has failed, [7] index of the job begun last, [8] seconds to wait for a thread before it counts as dead (0: for ever),
+// [9] pairs of 128-bit operations become one of 256.
+import { setRun } from "./math";
 import { chunks, execute } from "./kernels";
 
 export { kernelList } from "./kernels";
@@ -10,7 +11,7 @@ export { philox } from "../src/ops/sample/sample.as";
 /** One thread's part of a run: chunks by counter, all threads meet after each job. Main calls it too. Returns the arrivals after it. */
 export function work(control: usize, scratch: usize, arrivalsBefore: i32): i32 {
   const threads = load<i32>(control, 12), count = load<i32>(control, 8);
-  setThreads(threads);
+  setRun(threads, load<i32>(control, 36) != 0);
   let job = <usize>load<u32>(control, 4);
   let target = arrivalsBefore;
   for (let index = 0; index < count; index++, job += 128) {

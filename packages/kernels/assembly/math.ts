@@ -92,6 +92,7 @@ export function axpy(y: usize, s: f32, x: usize, n: i32): void {
   for (; i < n; i++) store<f32>(at(y, i), f32x4.extract_lane(madd(s4, f32x4.splat(load<f32>(at(x, i))), f32x4.splat(load<f32>(at(y, i)))), 0));
 }
 
-/** Threads of the run. */
+/** Of the run: its threads, and whether V8 makes 256-bit operations of pairs of 128. */
 export let threads: i32 = 1;
-export function setThreads(count: i32): void { threads = count; }
+export let wide: bool = false;
+export function setRun(threadCount: i32, isWide: bool): void { threads = threadCount; wide = isWide; }

@@ -1,12 +1,13 @@
 /**
  * GFLOP/s of matrix products, best of some repetitions of some calls:
  *
- *   node packages/kernels/benchmarks/kernels.ts [threads = 1 | webgpu]
+ *   node packages/kernels/benchmarks/kernels.ts [threads = 1 | webgpu] [fma | plain | wide]
  *
  * And GFLOP for each second that the threads which compute were busy (on a software adapter the driver's), which other programs on the machine
  * hardly change.
  */
 import {
+  type CpuBuild,
   createCpuExecutor,
   createWebGpuExecutor,
   type Executor,
@@ -18,9 +19,13 @@ import {
 import { gemm } from '../src/ops/gemm/gemm.ts'
 
 const which = process.argv[2] ?? '1'
-const [REPETITIONS, CALLS] = which === 'webgpu' ? [4, 3] : [20, 4]
+const build = process.argv[3] as CpuBuild | undefined
+// on a busy machine the best of many short runs is one that nothing broke into
+const [REPETITIONS, CALLS] = which === 'webgpu' ? [4, 3] : [100, 1]
 const executor: Executor =
-  which === 'webgpu' ? await createWebGpuExecutor() : await createCpuExecutor({ threads: Number(which) })
+  which === 'webgpu'
+    ? await createWebGpuExecutor()
+    : await createCpuExecutor({ threads: Number(which), ...(build ? { build } : {}) })
 console.log(executor.describe())
 
 /** Milliseconds computed by the threads that do the work: all on the CPU executor, all but this one on a software adapter. */
@@ -34,6 +39,8 @@ for (const [M, N, K] of [
   [2048, 128, 128],
   [2048, 384, 128],
   [2048, 128, 384],
+  [2000, 256, 96],
+  [2000, 96, 256],
   [256, 256, 96],
   [16, 256, 96],
 ] as const)

@@ -5,7 +5,7 @@
  *
  * A thread that fails or dies breaks the executor: the run throws, and so does every later call but close().
  */
-import { loadWasm, startThread, threadsRefused } from '#platform'
+import { loadWasm, startThread, threadsRefused, widen } from '#platform'
 import type { Executor, ExecutorCounters, LoadedPlan } from '../executor.ts'
 import { listNumber } from '../ops/definition.ts'
 import { kernels } from '../ops/index.ts'
@@ -31,6 +31,7 @@ const STOP = 5
 const FAILED = 6
 const JOB = 7
 const PATIENCE = 8
+const WIDE = 9
 
 interface Exports {
   /** listNumber of the kernels it was built from. */
@@ -39,11 +40,16 @@ interface Exports {
   philox(c0: number, c1: number, c2: number, c3: number, k0: number, k1: number, lane: number): number
 }
 
+export type CpuBuild = 'fma' | 'plain' | 'wide'
+
 export interface CpuOptions {
   /** Threads that compute, the caller included. */
   readonly threads?: number
-  /** fma: relaxed SIMD; plain: SIMD only. Default: fma where the engine has it. */
-  readonly build?: 'fma' | 'plain'
+  /**
+   * fma: relaxed SIMD; plain: SIMD only. Default: fma where the engine has it. wide: fma, with pairs of operations made 256-bit ones by an experimental
+   * option of V8, which stays on for the whole process; Node on x64 only. The same numbers as fma.
+   */
+  readonly build?: CpuBuild
 }
 
 /** A body of one function that uses f32x4.relaxed_madd. */
@@ -59,7 +65,9 @@ export async function createCpuExecutor(options: CpuOptions = {}): Promise<CpuEx
   const build = options.build ?? (WebAssembly.validate(RELAXED_PROBE) ? 'fma' : 'plain')
   const refused = threads > 1 ? threadsRefused() : null
   if (refused) throw new Error(`cpu: ${threads} threads need shared memory and a caller that may wait, got ${refused}.`)
-  const bytes = await loadWasm(build)
+  const narrow = build === 'wide' ? widen() : null
+  if (narrow) throw new Error(`cpu: build wide needs Node 24 or later on x64, got ${narrow}. Use build fma.`)
+  const bytes = await loadWasm(build === 'wide' ? 'fma' : build)
   const module = await WebAssembly.compile(threads > 1 ? bytes : unshareMemory(bytes))
   const executor = new CpuExecutor(module, threads, build)
   await executor.start()
@@ -102,6 +110,7 @@ export class CpuExecutor implements Executor {
     this.control = this.memory.ints(CONTROL, 16)
     this.control[THREADS] = threads
     this.control[PATIENCE] = PATIENCE_SECONDS
+    this.control[WIDE] = build === 'wide' ? 1 : 0
   }
 
   /** Starts the worker threads; each has joined when this resolves. */

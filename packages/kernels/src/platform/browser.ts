@@ -29,13 +29,15 @@ function mayWait(): boolean {
   }
 }
 
-export const { loadWasm, loadWgsl, threadsRefused, startThread, loadDawn }: Platform = {
+export const { loadWasm, widen, loadWgsl, threadsRefused, startThread, loadDawn }: Platform = {
   async loadWasm(build) {
     const text = wasm[build]
     if (text === undefined)
       throw new Error(`cpu: the script must hold kernels-${build}.wasm. Build and bundle it anew.`)
     return Uint8Array.from(atob(text), (c) => c.charCodeAt(0))
   },
+
+  widen: () => 'a web page',
 
   async loadWgsl(file) {
     const text = wgsl[file.pathname.replace(/.*\//, '')]

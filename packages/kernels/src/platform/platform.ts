@@ -19,6 +19,8 @@ export interface Thread {
 export interface Platform {
   /** Bytes of kernels-<build>.wasm. */
   loadWasm(build: string): Promise<Uint8Array<ArrayBuffer>>
+  /** From here on V8 makes 256-bit operations of pairs of 128-bit ones, in the whole process. Returns why it cannot be had here; null: it is on. */
+  widen(): string | null
   loadWgsl(file: URL): Promise<string>
   /** Why more than one thread cannot be used here, and what to do; null: it can. */
   threadsRefused(): string | null

@@ -1,9 +1,10 @@
 // Blocked product: tiles in registers (tile.as.ts), B packed in panels of 8 columns by blocks of k (pack.as.ts). Edge tiles go through a whole tile in
 // scratch. Every element is summed over k one by one, from its start (0, bias or C) on: chunks, blocks and tiles change no bit.
 // Scratch: panels of B 128 KiB, rows of A 20 KiB, a tile 256 B, zeros 32 B.
-import { at, divideUp, pointer, threads, word } from "../../../assembly/math";
+import { at, divideUp, pointer, threads, wide, word } from "../../../assembly/math";
 import { packA, packB } from "./pack.as";
 import { strip4, strip5 } from "./tile.as";
+import { pairs4, pairs5 } from "./wide.as";
 
 const KC: i32 = 256;
 const WIDTH: i32 = 128;
@@ -38,6 +39,14 @@ export function gemmChunks(job: usize): i32 {
   const a1 = a + stride * min(1, last), a2 = a + stride * min(2, last), a3 = a + stride * min(3, last);
   if (rows <= 4) strip4(panels, kc, a, a1, a2, a3, panel, from, fromStep, fromStride, c, cStride);
   else strip5(panels, kc, a, a1, a2, a3, a + stride * last, panel, from, fromStep, fromStride, c, cStride);
+}
+
+/** As strip, for an even number of panels, where V8 makes 256-bit operations of it. */
+// @ts-ignore: decorator
+@inline function pairs(rows: i32, panels: i32, kc: i32, a: usize, stride: usize, panel: usize, from: usize, fromStep: usize, fromStride: usize, c: usize, cStride: usize): void {
+  const a1 = a + stride, a2 = a1 + stride, a3 = a2 + stride;
+  if (rows == 4) pairs4(panels, kc, a, a1, a2, a3, panel, from, fromStep, fromStride, c, cStride);
+  else pairs5(panels, kc, a, a1, a2, a3, a3 + stride, panel, from, fromStep, fromStride, c, cStride);
 }
 
 /** A tile that is not whole. */
@@ -84,7 +93,10 @@ function run(job: usize, chunk: i32, scratch: usize, biased: bool): void {
       const c0 = at(c, m * N + n0), from = old ? c0 : biased ? at(pointer(job, 2), n0) : start;
       const fromStep: usize = old || biased ? 32 : 0, fromStride = old ? stride : 0;
       const whole = rows < 4 ? 0 : (n1 - n0) >> 3;
-      if (whole > 0) strip(rows, whole, kc, rowsAt, rowStride, scratch, from, fromStep, fromStride, c0, stride);
+      const paired = wide ? whole & ~1 : 0;
+      if (paired > 0) pairs(rows, paired, kc, rowsAt, rowStride, scratch, from, fromStep, fromStride, c0, stride);
+      if (whole > paired)
+        strip(rows, whole - paired, kc, rowsAt, rowStride, scratch + (<usize>(paired * kc) << 5), from + fromStep * paired, fromStep, fromStride, c0 + (<usize>paired << 5), stride);
       for (let p = whole, n = n0 + whole * 8; n < n1; p++, n += 8)
         edge(rows, min(8, n1 - n), kc, rowsAt, rowStride, scratch + (<usize>(p * kc) << 5), from + fromStep * p, fromStride, c0 + (<usize>p << 5), stride, scratch + SPARE);
     }
