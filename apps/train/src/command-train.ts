@@ -13,7 +13,8 @@ import {
 } from '@axpo/eval'
 import { findRecipe, recipes } from '@axpo/policy'
 import { type Command, InvalidArgumentError } from 'commander'
-import { fullSizes, mainJob, reportOf, softwareSizes } from './start.ts'
+import { reportOf } from './run-report.ts'
+import { fullSizes, mainJob, type NewRun, softwareSizes } from './start.ts'
 import { rlSettings } from './train.ts'
 
 interface Flags {
@@ -91,15 +92,25 @@ function addFlags(command: Command, checkpoint: string): Command {
     )
 }
 
-async function run(flags: Flags): Promise<void> {
+/** Flags that mean something beside --resume; a run's settings stand in its folder. */
+const resumeFlags = new Set(['resume', 'threads', 'device'])
+
+function checkResume(command: Command): void {
+  const others = command.options.filter(
+    (option) =>
+      command.getOptionValueSource(option.attributeName()) === 'cli' && !resumeFlags.has(option.attributeName()),
+  )
+  if (others.length > 0)
+    throw new Error(
+      `train: --resume takes the run's own settings, got ${others.map((option) => option.long).join(', ')} beside it. Leave these out, or start a new run.`,
+    )
+}
+
+function newRunOf(flags: Flags): NewRun {
   const { recipe, steps, questions, evalQuestions, easyShare, seed, learningRate } = flags
   const own = flags.tasks === undefined ? {} : { tasks: resolve(flags.tasks) }
-  const finished = await mainJob({
-    device: flags.device,
-    threads: flags.threads,
+  return {
     checkpoint: resolve(flags.checkpoint),
-    directory: flags.resume ? resolve(flags.resume) : flags.out ? resolve(flags.out) : freeDirectory(recipe),
-    resume: flags.resume !== undefined,
     settings: rlSettings(findRecipe(recipe), { easyShare, seed, learningRate, ...own }),
     checkpointEvery: flags.checkpointEvery,
     evaluation: flags.evaluate ? { ...defaultEvaluation, easyShare, ...own } : null,
@@ -108,6 +119,18 @@ async function run(flags: Flags): Promise<void> {
       ...(questions === undefined ? {} : { questions }),
       ...(evalQuestions === undefined ? {} : { evaluationQuestions: evalQuestions }),
     },
+  }
+}
+
+async function run(flags: Flags, command: Command): Promise<void> {
+  const { threads, resume, out, recipe } = flags
+  const asked = command.getOptionValueSource('device') === 'cli'
+  if (resume !== undefined) checkResume(command)
+  const finished = await mainJob({
+    device: asked ? flags.device : null,
+    threads,
+    directory: resume !== undefined ? resolve(resume) : out ? resolve(out) : freeDirectory(recipe),
+    newRun: resume !== undefined ? null : newRunOf(flags),
     stop: watchInterrupt(),
   })
   if (!finished) process.exitCode = 130
@@ -117,7 +140,7 @@ export function addTrainCommands(program: Command, checkpoint: string): void {
   addFlags(
     program.command('start').description('the main job: evaluate, train with AXPO, evaluate again'),
     checkpoint,
-  ).action((flags: Flags) => run({ ...flags, evaluate: true }))
+  ).action((flags: Flags, command: Command) => run({ ...flags, evaluate: true }, command))
   addFlags(program.command('train').description('train with a recipe into a run folder'), checkpoint)
     .option('--evaluate', 'evaluate before and after, and write the report', false)
     .action(run)

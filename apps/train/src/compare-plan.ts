@@ -199,6 +199,7 @@ export function cellJob(
       checkpoint,
       checkpointSha256,
       checkpointEvery,
+      evaluation: null,
       settings: { ...settings, families: [...settings.families], steps, questions },
     },
     milestones: [...own, ...more],

@@ -26,6 +26,7 @@ const config: RunConfig = {
   checkpointSha256: '',
   device: 'webgpu',
   checkpointEvery: 1,
+  evaluation: null,
   settings: { ...rlSettings(recipes.axpo, { families: ['zoom'] }), steps: 2, questions: 1, families: ['zoom'] },
 }
 

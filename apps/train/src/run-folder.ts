@@ -3,7 +3,7 @@
  *
  *   config.json            settings, written once
  *   metrics.jsonl          one line a step, no clocks
- *   timings.jsonl          seconds a step; differs between machines and runs
+ *   timings.jsonl          seconds a step; differs between machines and runs; steps done again after a kill appear again
  *   trajectories.msgpack   every rollout of every step (@axpo/trajectory, SPEC.md)
  *   checkpoints/step-N/    weights, optimiser and state.json, which says how long the two files above were at that step
  *   evaluations/NAME.msgpack
@@ -89,6 +89,9 @@ export class RunFolder {
       throw new Error(
         `train: ${directory} already holds a run. Go on with it by --resume ${directory}, or give another --out.`,
       )
+    for (const name of ['metrics.jsonl', 'trajectories.msgpack'])
+      if (existsSync(join(directory, name)))
+        throw new Error(`train: ${directory} must hold no ${name} of something else, got one. Give another --out.`)
     mkdirSync(join(directory, 'checkpoints'), { recursive: true })
     mkdirSync(join(directory, 'evaluations'), { recursive: true })
     const path = join(directory, 'config.json')

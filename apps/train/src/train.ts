@@ -8,7 +8,7 @@ import { loadAdvantage } from '@axpo/advantage'
 import { defaultLimits, type RolloutSetting } from '@axpo/agent'
 import { agentPorts, checkTasks, createTaskRow, loadSplit, type Session, suiteRegistry, userTask } from '@axpo/eval'
 import { checkRecipe, parseRecipe, type Recipe } from '@axpo/policy'
-import { families } from '@axpo/tasks'
+import { families, heldOutFamilies, splits } from '@axpo/tasks'
 import * as z from 'zod'
 import { createProgress } from './progress.ts'
 import { type RlSettings, rlStep, type StepMetrics, type Trainer } from './rl-step.ts'
@@ -46,6 +46,18 @@ const configSchema = z.strictObject({
     learningRate: z.number().positive(),
     warmUpSteps: z.int().nonnegative(),
   }),
+  /** Before and after; null for none. */
+  evaluation: z
+    .strictObject({
+      split: z.enum(splits),
+      questions: z.int().positive(),
+      samples: z.int().positive(),
+      easyShare: z.number().min(0).max(1),
+      seed: z.int().nonnegative(),
+      families: z.array(z.enum([...families, ...heldOutFamilies])).min(1),
+      tasks: z.string().exactOptional(),
+    })
+    .nullable(),
 })
 export type RunConfig = z.infer<typeof configSchema>
 
