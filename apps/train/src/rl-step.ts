@@ -55,6 +55,7 @@ export interface StepMetrics extends Diagnostics {
   readonly loss: number
   readonly gradientNorm: number
   readonly learningRate: number
+  /** Always 0 with one update a batch: the ratio is 1. */
   readonly clipFraction: number
   /** Mean k3 estimate of KL(policy || SFT model) over trained tokens. */
   readonly klNats: number
