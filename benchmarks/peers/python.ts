@@ -48,7 +48,8 @@ function startPython(
   ]
   return new PeerProcess(join(folder, 'bin', 'python'), args, {
     cwd: folder,
-    env: { OMP_NUM_THREADS: String(threads) },
+    // GNU OpenMP's threads otherwise spin at barriers, which costs PyTorch many times its work wherever a core is shared
+    env: { OMP_NUM_THREADS: String(threads), OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '0' },
   })
 }
 
