@@ -70,6 +70,8 @@ export async function loadCases(folder = new URL('./ops/', import.meta.url)): Pr
 const OUTSIDE = 200_000_000
 /** Gradients start here, and what lies between them stays here. */
 const MARK = 0.25
+/** Of the differences of the reference. */
+const STEP = 1e-4
 /** Rows planned for beyond the live ones. */
 const SPARE_ROWS = 3
 
@@ -203,7 +205,7 @@ async function runGradientCase(executor: Executor, test: GradientCase, T: number
   const faults = strayWrites(gradients, offsets, T > 0 ? checked : [])
   const result = {
     valueError: largestError(outcome(output)),
-    gradientError: T > 0 ? gradientError(reference, inputs, checked, seed, gradients, offsets) : 0,
+    gradientError: T > 0 ? gradientError(reference, { inputs, widths, checked }, seed, gradients, offsets) : 0,
   }
   if (T > 0) {
     const poisoning = {
@@ -218,6 +220,14 @@ async function runGradientCase(executor: Executor, test: GradientCase, T: number
   }
   loaded.free()
   return { ...result, faults, output, gradients }
+}
+
+interface Probed {
+  readonly inputs: readonly Float64Array[]
+  /** [rows, width] of each. */
+  readonly widths: readonly (readonly [number, number])[]
+  /** The leading inputs, which have gradients. */
+  readonly checked: readonly Float64Array[]
 }
 
 interface Poisoning {
@@ -279,26 +289,49 @@ function strayWrites(gradients: Float32Array, offsets: readonly number[], checke
     : [`element ${stray} of the gradients lies outside the live ones and became ${gradients[stray]}`]
 }
 
+/**
+ * Gradients against central differences of the reference: one by one at the corners of each input and at one element within, where the ends of
+ * rows and columns are, and for each input along a direction of +1 and -1, which no element is missing from. What is wrong in a single element
+ * shows there too, for the error is taken relative to the length of the gradient, not to the sum of its elements.
+ */
 function gradientError(
   reference: Reference,
-  inputs: readonly Float64Array[],
-  checked: readonly Float64Array[],
+  { inputs, widths, checked }: Probed,
   seed: Float32Array,
   gradients: Float32Array,
   offsets: readonly number[],
 ): number {
   const loss = () => reference(inputs).reduce((sum, value, index) => sum + value * seed[index]!, 0)
   let error = 0
-  for (const [i, values] of checked.entries())
-    for (let probe = 0; probe < 6; probe++) {
-      const index = (probe * 7919) % values.length
-      const kept = values[index]!
-      values[index] = kept + 1e-4
+  for (const [i, values] of checked.entries()) {
+    const got = Float64Array.from(values, (_, index) => gradients[offsets[i]! + index]! - MARK)
+    const kept = values.slice()
+    const slope = (move: (step: number) => void) => {
+      move(STEP)
       const up = loss()
-      values[index] = kept - 1e-4
+      values.set(kept)
+      move(-STEP)
       const down = loss()
-      values[index] = kept
-      error = worst(error, gradients[offsets[i]! + index]! - MARK, (up - down) / 2e-4)
+      values.set(kept)
+      return (up - down) / (2 * STEP)
     }
+    for (const index of probesOf(values.length, widths[i]![1]))
+      error = worst(
+        error,
+        got[index]!,
+        slope((step) => (values[index]! += step)),
+      )
+    const direction = randomValues(values.length, 71 + i).map((value) => (value < 0 ? -1 : 1))
+    const along = slope((step) => {
+      for (let index = 0; index < values.length; index++) values[index]! += step * direction[index]!
+    })
+    const difference = got.reduce((sum, value, index) => sum + value * direction[index]!, -along)
+    error = worst(error, difference / (1 + Math.hypot(...got)), 0)
+  }
   return error
+}
+
+/** First and last column of the first and the last row, and an element between. */
+function probesOf(length: number, width: number): Set<number> {
+  return new Set([0, width - 1, length - width, length - 1, 7919 % length])
 }
