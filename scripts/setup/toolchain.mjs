@@ -241,10 +241,12 @@ export async function ensureBuild(context, node) {
   writeStamp(stamp, key, { outputs: Object.fromEntries(built.map((path) => [path, sizeOf(path)])) })
 }
 
-/** What turbo.json names as a build's inputs. */
+/** What turbo.json names as a build's inputs, and the lists it writes beside the sources: one that was changed by hand is written anew. */
 function buildInputs(/** @type {string} */ path) {
-  const owned = /[/\\](assembly|scripts)[/\\]|\.as\.ts$|\.wgsl$|[/\\](package|asconfig)\.json$/
-  return listFiles(ROOT, path, (file) => owned.test(file))
+  const owned =
+    /[/\\](assembly|scripts)[/\\]|[/\\]src[/\\]ops[/\\].*\.ts$|\.as\.ts$|\.wgsl$|[/\\](package|asconfig)\.json$/
+  const checks = /\.(test|conformance|reference)\.ts$/
+  return listFiles(ROOT, path, (file) => owned.test(file) && !checks.test(file))
 }
 
 /** @returns {string[]} files of an output folder, relative to the root */
