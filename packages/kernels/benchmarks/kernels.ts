@@ -4,7 +4,7 @@
  *   node packages/kernels/benchmarks/kernels.ts [threads = 1 | webgpu] [fma | plain | wide]
  *
  * And GFLOP for each second that the threads which compute were busy (on a software adapter the driver's), which other programs on the machine
- * hardly change.
+ * hardly change. Not here: the kernels of a step and their share of the peak, in the build that is chosen by itself (`npm run bench -- --only kernels`).
  */
 import {
   type CpuBuild,
