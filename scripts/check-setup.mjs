@@ -2,7 +2,7 @@
 // `npm run check:setup`: tries the set-up for real, in fresh copies of this repository: as this user, as one without
 // root, again, without network, from nothing offline, on a full disk, after a kill, and each way to an adapter. Prints a
 // table. Needs Linux and the network; without root, or where the system is no Debian 12, it says what it left out.
-// About 4 minutes, 3 GB; `npm run check:setup -- apt` tries the paths with that word only. apt runs in a throw-away overlay of this system: nothing outside of the copies changes.
+// About 5 minutes, 3 GB; `npm run check:setup -- apt` tries the paths with that word only. apt runs in a throw-away overlay of this system: nothing outside of the copies changes.
 // @ts-check
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -27,7 +27,9 @@ const SECOND_RUN_LIMIT_S = 3
  * @property {number} [killAfterS]     SIGKILL to it and all its children
  * @property {Record<string, string>} [env]
  * @property {boolean} [noNetwork]     in a network namespace of its own: needs root
- * @property {RegExp} says             what the last line must say
+ * @property {boolean} [installed]     the copy is set up first, where no path before this one did
+ * @property {RegExp} says             what it must say on stderr
+ * @property {RegExp} [prints]         what the main job must print
  * @property {number} [code]           expected exit code, 0
  * @property {number} [limitS]
  */
@@ -35,6 +37,9 @@ const SECOND_RUN_LIMIT_S = 3
 /** A path to no driver file: the machine looks as if it had no Vulkan driver at all. */
 const NO_DRIVER = { VK_DRIVER_FILES: '/nonexistent.json', VK_ICD_FILENAMES: '/nonexistent.json' }
 const SWIFTSHADER = { AXPO_ADAPTER: 'swiftshader' }
+/** The main job to its end, as small as it can be. */
+const MAIN_JOB = ['start', '--', '--steps', '1', '--questions', '1', '--eval-questions', '3']
+const REPORT = /^report: runs\S+report\.html/m
 const NODE = isNodeEnough(process.versions.node) ? `Node ${process.versions.node}` : 'Node 24 in .axpo'
 
 /** Takes every trace of an earlier set-up's apt step out of the overlay. */
@@ -97,10 +102,21 @@ const TRIALS = [
     copy: 'user',
     args: [],
     noNetwork: true,
+    installed: true,
     says: /ready: /,
     limitS: SECOND_RUN_LIMIT_S,
   },
   { name: 'the same, --offline', copy: 'user', args: ['--offline', '--adapter'], noNetwork: true, says: /ready: / },
+  {
+    name: 'npm start to its end, no network, once installed',
+    copy: 'user',
+    args: MAIN_JOB,
+    program: 'npm',
+    noNetwork: true,
+    installed: true,
+    says: /ready: /,
+    prints: REPORT,
+  },
   {
     name: 'nothing installed, --offline',
     copy: 'bare',
@@ -134,6 +150,14 @@ const TRIALS = [
     args: ['--adapter'],
     says: /ready: .*(GPU|software adapter) \S/,
   },
+  {
+    name: 'npm start to its end, no root, no home',
+    copy: 'nobody',
+    args: MAIN_JOB,
+    program: 'npm',
+    says: /ready: /,
+    prints: REPORT,
+  },
 ]
 
 const isRoot = process.getuid?.() === 0
@@ -148,8 +172,13 @@ function createRunner(folder) {
     const obstacle = obstacleTo(trial)
     if (obstacle) return [trial.name, 'LEFT OUT', '', obstacle]
     const home = join(folder, trial.copy)
-    if (!made.has(trial.copy)) createCopy(home, trial.copy)
+    const fresh = !made.has(trial.copy)
+    if (fresh) createCopy(home, trial.copy)
     made.add(trial.copy)
+    if (fresh && trial.installed) {
+      const first = await run(process.execPath, [join(home, 'scripts', 'setup.mjs')], { cwd: home })
+      if (first.code !== 0) return [trial.name, 'FAILED (installing before it)', '', lastLine(first.stderr)]
+    }
     const prefix = [
       ...(trial.noNetwork ? ['unshare', '-n'] : []),
       ...(trial.overlay ? ['unshare', '-m', 'bash', '-c', overlayScript(trial.overlay), 'overlay', folder, home] : []),
@@ -163,7 +192,8 @@ function createRunner(folder) {
     const result = await run(command, args, { cwd: home, env })
     const seconds = (performance.now() - startMs) / 1000
     const verdict = judge(trial, result, seconds)
-    return [trial.name, verdict, seconds.toFixed(1), lastLine(result.stderr)]
+    const said = trial.prints?.exec(result.stdout)?.[0] ?? lastLine(result.stderr)
+    return [trial.name, verdict, seconds.toFixed(1), said]
   }
 }
 
@@ -239,6 +269,7 @@ function judge(trial, result, seconds) {
   if (!(wanted === null ? result.signal === 'SIGKILL' || result.code === 137 : result.code === wanted))
     return `FAILED (exit ${result.code ?? result.signal})`
   if (!trial.says.test(result.stderr)) return 'FAILED (said otherwise)'
+  if (trial.prints && !trial.prints.test(result.stdout)) return 'FAILED (printed otherwise)'
   if (trial.limitS !== undefined && seconds > trial.limitS) return `FAILED (over ${trial.limitS} s)`
   return 'ok'
 }
