@@ -7,20 +7,22 @@ import type { RawImage, Trajectory } from '@axpo/trajectory'
 import type { Command } from 'commander'
 import { calibrationRows, formatCalibration } from './calibrate.ts'
 import { countByQuestion, type EvaluationPlan, evaluate, evaluationTasks } from './evaluate.ts'
-import { loadEvaluation, saveEvaluation } from './evaluation-file.ts'
+import { checkNewFile, type EvaluationFile, loadEvaluations, saveEvaluation } from './evaluation-file.ts'
 import {
   type DeviceName,
   deviceOption,
   easyShareOption,
   familiesOption,
   integer,
+  largestQuestions,
+  largestSamples,
   seedOption,
   splitOption,
   threadsOption,
 } from './options.ts'
 import { agentPorts, openSession, type Session, suiteRegistry } from './session.ts'
 import { summariseByFamily } from './statistics.ts'
-import { formatTable } from './table.ts'
+import { formatTable, type TableRow } from './table.ts'
 import { addToolCommand } from './user-task-tool-command.ts'
 import { loadUserTools } from './user-task-tools.ts'
 
@@ -72,7 +74,14 @@ function planOf({ split, questions, samples, easyShare, seed, families, tasks }:
   return { split, questions, samples, easyShare, seed, families, ...(tasks === undefined ? {} : { tasks }) }
 }
 
-function run(flags: Flags, host: CommandHost, out?: string): Promise<Trajectory[]> {
+interface Played {
+  readonly trajectories: readonly Trajectory[]
+  readonly images: ReadonlyMap<string, RawImage>
+  /** Header of a file of them. */
+  readonly meta: Readonly<Record<string, unknown>>
+}
+
+function run(flags: Flags, host: CommandHost): Promise<Played> {
   const plan = planOf(flags)
   // before the model is loaded: a mistake in a task file is told at once
   const tasks = evaluationTasks(plan)
@@ -82,21 +91,49 @@ function run(flags: Flags, host: CommandHost, out?: string): Promise<Trajectory[
     const progress = host.progress('evaluate', tasks.length * plan.samples, 'rollouts')
     try {
       const trajectories = await evaluate({ ...agent, images }, plan, (done) => progress.update(done))
-      if (out) {
-        mkdirSync(dirname(out), { recursive: true })
-        const meta = { kind: 'evaluation', label: flags.checkpoint, plan, weightVersion: session.model.weightVersion() }
-        saveEvaluation(out, meta, trajectories, images)
-      }
-      return trajectories
+      const meta = { kind: 'evaluation', label: flags.checkpoint, plan, weightVersion: session.model.weightVersion() }
+      return { trajectories, images, meta }
     } finally {
       progress.end()
     }
   })
 }
 
-function printTable(label: string, trajectories: readonly Trajectory[]): void {
-  if (trajectories.length === 0) throw new Error('eval: at least one trajectory is needed, got 0. Check the path.')
-  console.log(formatTable(summariseByFamily(countByQuestion(trajectories)).map((summary) => ({ label, summary }))))
+const rowsOf = (label: string, trajectories: readonly Trajectory[]): TableRow[] =>
+  summariseByFamily(countByQuestion(trajectories)).map((summary) => ({ label, summary }))
+
+async function evaluateAnew(flags: Flags, host: CommandHost, out: string | undefined): Promise<void> {
+  if (out) {
+    checkNewFile(out)
+    mkdirSync(dirname(out), { recursive: true })
+  }
+  const { trajectories, images, meta } = await run(flags, host)
+  // before writing: a full disk does not take the figures with it
+  console.log(formatTable(rowsOf('checkpoint', trajectories)))
+  if (!out) return
+  saveEvaluation(out, meta, trajectories, images)
+  console.log(`trajectories: ${out}`)
+}
+
+function warnings({ path, training, label, torn }: EvaluationFile): string[] {
+  return [
+    ...(training
+      ? [`note: ${path}: ${label}, sampled while the weights changed: no evaluation of one checkpoint`]
+      : []),
+    ...(torn
+      ? [
+          `warning: ${path}: torn record at byte ${torn.byte}: only the ${torn.records} whole records before it are scored`,
+        ]
+      : []),
+  ]
+}
+
+/** Rows of each file for itself. Exit code 1 when one is torn. */
+async function scoreFiles(path: string): Promise<void> {
+  const files = await loadEvaluations(path)
+  for (const line of files.flatMap(warnings)) console.error(line)
+  console.log(formatTable(files.flatMap((file) => rowsOf(file.label, file.trajectories))))
+  if (files.some((file) => file.torn)) process.exitCode = 1
 }
 
 function common(command: Command, host: CommandHost, split: Split, questions: number): Command {
@@ -105,8 +142,8 @@ function common(command: Command, host: CommandHost, split: Split, questions: nu
     .addOption(deviceOption())
     .addOption(threadsOption())
     .addOption(splitOption(split))
-    .option('--questions <n>', 'questions, families in turn', integer(1), questions)
-    .option('--samples <n>', 'rollouts a question', integer(1), 8)
+    .option('--questions <n>', 'questions, families in turn', integer(1, largestQuestions), questions)
+    .option('--samples <n>', 'rollouts a question', integer(1, largestSamples), 8)
     .addOption(easyShareOption())
     .addOption(seedOption())
     .addOption(familiesOption())
@@ -118,16 +155,14 @@ export function addEvalCommand(program: Command, host: CommandHost): void {
   common(program.command('eval').description('Pass@1 and Pass@4 with 95 % intervals, by family'), host, 'test', 258)
     .option('--tasks <file>', 'questions of your own (JSONL, docs/your-own-tasks.md) instead of the suite')
     .option('--tools <module>', 'tools of your own (docs/your-own-tool.md)')
-    .option('--out <file>', 'write the trajectories here (msgpack)')
-    .option('--from-trajectories <path>', 'score a file or folder of trajectories; no model is loaded')
+    .option('--out <file>', 'write the trajectories to this new file (msgpack)')
+    .option(
+      '--from-trajectories <path>',
+      'score a file of trajectories, or each one of a folder or run; no model is loaded',
+    )
     .action(async (flags: Flags & { out?: string; fromTrajectories?: string }) => {
-      if (flags.fromTrajectories) {
-        printTable(flags.fromTrajectories, await loadEvaluation(flags.fromTrajectories))
-        return
-      }
-      const trajectories = await run(flags, host, flags.out)
-      printTable('checkpoint', trajectories)
-      if (flags.out) console.log(`trajectories: ${flags.out}`)
+      if (flags.fromTrajectories) await scoreFiles(flags.fromTrajectories)
+      else await evaluateAnew(flags, host, flags.out)
     })
 }
 
@@ -137,7 +172,7 @@ export function addCalibrateCommand(suite: Command, host: CommandHost): void {
     .command('calibrate')
     .description('the acceptance gate of an SFT checkpoint, every figure by family')
   common(command, host, 'validation', 192).action(async (flags: Flags) => {
-    const { text, pass } = formatCalibration(calibrationRows(await run(flags, host)))
+    const { text, pass } = formatCalibration(calibrationRows((await run(flags, host)).trajectories))
     console.log(text)
     if (!pass) process.exitCode = 1
   })

@@ -10,7 +10,7 @@ export {
   evaluationQuestions,
   evaluationTasks,
 } from './evaluate.ts'
-export { loadEvaluation, saveEvaluation } from './evaluation-file.ts'
+export { type EvaluationFile, loadEvaluation, loadEvaluations, saveEvaluation } from './evaluation-file.ts'
 export { mapConcurrently } from './map-concurrently.ts'
 export {
   type DeviceName,
@@ -18,6 +18,11 @@ export {
   easyShareOption,
   familiesOption,
   integer,
+  largestCount,
+  largestQuestions,
+  largestSamples,
+  largestSeed,
+  largestThreads,
   positive,
   seedOption,
   splitOption,

@@ -10,12 +10,23 @@ function oneOf<T extends string>(choices: readonly T[]): (value: string) => T {
   }
 }
 
-/** An integer of at least `least`. */
-export function integer(least: number): (value: string) => number {
+/** Largest count that a flag takes where nothing smaller is said: fits a signed 32-bit integer. */
+export const largestCount = 2 ** 31 - 1
+/** Random numbers are keyed by 32 bits of the seed: a larger one would repeat a smaller one's. */
+export const largestSeed = 2 ** 32 - 1
+/** Questions of one evaluation: more would not fit in memory with their rollouts. */
+export const largestQuestions = 100_000
+/** Sample numbers from 1000 on are continuations (@axpo/trajectory). */
+export const largestSamples = 1000
+export const largestThreads = 1024
+
+/** An integer from `least` to `most`. */
+export function integer(least: number, most = largestCount): (value: string) => number {
   return (value) => {
     const n = Number(value)
     if (!Number.isInteger(n) || n < least || value.trim() === '')
       throw new InvalidArgumentError(`Give an integer of at least ${least}.`)
+    if (n > most) throw new InvalidArgumentError(`Give an integer of at most ${most}.`)
     return n
   }
 }
@@ -53,12 +64,13 @@ export const deviceOption = () =>
     .argParser(oneOf<DeviceName>(['auto', 'webgpu', 'cpu']))
     .default('auto')
 export const threadsOption = () =>
-  new Option('--threads <n>', 'CPU threads; 0: all cores').argParser(integer(0)).default(0)
+  new Option('--threads <n>', 'CPU threads; 0: all cores').argParser(integer(0, largestThreads)).default(0)
 export const splitOption = (split: Split) =>
   new Option('--split <split>', splits.join(', ')).argParser(oneOf(splits)).default(split)
 export const easyShareOption = () =>
   new Option('--s, --easy-share <s>', 'share of items that need no tool').argParser(fraction).default(0.5)
-export const seedOption = () => new Option('--seed <n>', 'seed of every random number').argParser(integer(0)).default(1)
+export const seedOption = () =>
+  new Option('--seed <n>', 'seed of every random number').argParser(integer(0, largestSeed)).default(1)
 export const familiesOption = () =>
   new Option('--family, --families <list>', `comma-separated, of ${familyNames.join(', ')}`)
     .argParser(familyList)
