@@ -227,9 +227,11 @@ export async function ensureBuild(context, node) {
   )
   const key = hashFiles(ROOT, ['pnpm-lock.yaml', 'turbo.json', ...buildable.flatMap(buildInputs)])
   const stamp = join(AXPO, 'build.json')
-  const outputs = /** @type {Record<string, number> | undefined} */ (readStamp(stamp, key)?.outputs)
+  const stamped = readStamp(stamp, key)
+  const outputs = /** @type {Record<string, number> | undefined} */ (stamped?.outputs)
+  const listed = () => hashFiles(ROOT, buildable.flatMap(writtenLists))
   const whole = outputs && Object.entries(outputs).every(([path, byteLength]) => sizeOf(path) === byteLength)
-  if (whole || buildable.length === 0) return
+  if ((whole && stamped?.lists === listed()) || buildable.length === 0) return
   context.say(`building ${buildable.map((path) => path.split(/[/\\]/).pop()).join(', ')} (AssemblyScript)`)
   const turbo = join(ROOT, 'node_modules', 'turbo', 'bin', 'turbo')
   const result = await run(node, [turbo, 'run', 'build', '--output-logs=errors-only'], {
@@ -238,15 +240,21 @@ export async function ensureBuild(context, node) {
   })
   if (result.code !== 0) throw new SetupError(explainFailure('setup: turbo run build', result))
   const built = buildable.flatMap((path) => outputsOf(join(path, 'build')))
-  writeStamp(stamp, key, { outputs: Object.fromEntries(built.map((path) => [path, sizeOf(path)])) })
+  writeStamp(stamp, key, { outputs: Object.fromEntries(built.map((path) => [path, sizeOf(path)])), lists: listed() })
 }
 
-/** What turbo.json names as a build's inputs, and the lists it writes beside the sources: one that was changed by hand is written anew. */
+/** The outputs in turbo.json that lie among the sources: written anew when they were changed by hand. */
+function writtenLists(/** @type {string} */ path) {
+  return [join(path, 'src', 'ops', 'index.ts'), join(path, 'assembly', 'kernels.ts')]
+}
+
+/** What turbo.json names as a build's inputs. */
 function buildInputs(/** @type {string} */ path) {
   const owned =
     /[/\\](assembly|scripts)[/\\]|[/\\]src[/\\]ops[/\\].*\.ts$|\.as\.ts$|\.wgsl$|[/\\](package|asconfig)\.json$/
   const checks = /\.(test|conformance|reference)\.ts$/
-  return listFiles(ROOT, path, (file) => owned.test(file) && !checks.test(file))
+  const lists = writtenLists(path)
+  return listFiles(ROOT, path, (file) => owned.test(file) && !checks.test(file) && !lists.includes(file))
 }
 
 /** @returns {string[]} files of an output folder, relative to the root */
