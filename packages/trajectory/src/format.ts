@@ -1,11 +1,12 @@
 /**
  * Bytes of one record: a msgpack array [kind, crc32, body], body = bin holding one msgpack value. SPEC.md says it field by field.
  * Plain msgpack only (no extension types), typed arrays as little-endian bin, so that any reader opens a file.
- * Not here: files (writer.ts, reader.ts), the meaning of fields (trajectory.ts).
+ * Not here: files (stream.ts, writer.ts, reader.ts), the meaning of fields (trajectory.ts), what they may hold (check.ts).
  */
 import { Packr } from 'msgpackr'
+import { isCount, isSha256, show, trajectoryFault } from './check.ts'
 import { crc32 } from './crc32.ts'
-import type { RawImage, Segment, ToolCall, Trajectory } from './trajectory.ts'
+import type { ImageSpan, RawImage, Segment, ToolCall, Trajectory } from './trajectory.ts'
 
 export const formatName = 'axpo-trajectory'
 export const formatVersion = 1
@@ -16,17 +17,25 @@ export type TrajectoryRecord =
   | { readonly kind: 'trajectory'; readonly trajectory: Trajectory }
   | { readonly kind: 'meta'; readonly value: Readonly<Record<string, unknown>> }
 
-/** A problem with bytes: `torn` = the end is missing (a writer was cut off), `corrupt` = they are wrong. */
+/** `torn` = the end is missing (a writer was cut off), `corrupt` = bytes are wrong, `version` = of a newer writer, `foreign` = not a trajectory file. */
+export type FormatFault = 'torn' | 'corrupt' | 'version' | 'foreign'
+
 export class FormatError extends Error {
-  readonly fault: 'torn' | 'corrupt' | 'version'
-  constructor(fault: 'torn' | 'corrupt' | 'version', message: string) {
+  readonly fault: FormatFault
+  constructor(fault: FormatFault, message: string) {
     super(message)
     this.name = 'FormatError'
     this.fault = fault
   }
 }
 
-const packr = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true, encodeUndefinedAsNil: true })
+const packr = new Packr({
+  useRecords: false,
+  mapsAsObjects: true,
+  variableMapSize: true,
+  encodeUndefinedAsNil: true,
+  copyBuffers: true,
+})
 
 const bytesOf = (a: Int32Array | Float32Array | Uint8Array): Uint8Array =>
   Uint8Array.from(new Uint8Array(a.buffer, a.byteOffset, a.byteLength))
@@ -63,9 +72,21 @@ function packTrajectory(t: Trajectory): Record<string, unknown> {
   }
 }
 
+const reservedKeys = ['format', 'version']
+
+/** Throws where `meta` would overwrite the header's own fields. */
+export function checkHeaderMeta(meta: Readonly<Record<string, unknown>>): void {
+  for (const key of reservedKeys)
+    if (Object.hasOwn(meta, key))
+      throw new Error(
+        `TrajectoryWriter: meta must not hold the header's own key "${key}", got ${String(meta[key])}. Give the field another name.`,
+      )
+}
+
 function bodyOf(record: TrajectoryRecord): Record<string, unknown> {
   switch (record.kind) {
     case 'header':
+      checkHeaderMeta(record.meta)
       return { format: formatName, version: formatVersion, ...record.meta }
     case 'image':
       return {
@@ -86,6 +107,8 @@ export function encodeRecord(record: TrajectoryRecord): Uint8Array {
   return new Uint8Array(packr.pack([record.kind, crc32(body), body]))
 }
 
+const text = new TextDecoder()
+
 /** Big-endian length at `offset`, or a torn error when the bytes end before it. */
 function lengthAt(bytes: Uint8Array, offset: number, size: 1 | 2 | 4): number {
   if (offset + size > bytes.length) throw new FormatError('torn', 'record ends inside a length')
@@ -94,7 +117,7 @@ function lengthAt(bytes: Uint8Array, offset: number, size: 1 | 2 | 4): number {
   return n
 }
 
-/** Reads the frame without decoding the body: msgpack fixarray(3), fixstr kind, uint crc, bin body. */
+/** What is missing of a record's bytes is `torn`, what is there and wrong is `corrupt`. Reads the frame without decoding the body: msgpack fixarray(3), fixstr kind, uint crc, bin body. */
 export function readFrame(bytes: Uint8Array, offset: number): { kind: string; body: Uint8Array; end: number } {
   const need = (at: number, count: number): void => {
     if (at + count > bytes.length) throw new FormatError('torn', 'record ends before its body does')
@@ -106,7 +129,7 @@ export function readFrame(bytes: Uint8Array, offset: number): { kind: string; bo
   if (kindLength < 0 || kindLength > 31) throw new FormatError('corrupt', 'expected a short string as record kind')
   let at = offset + 2
   need(at, kindLength + 1)
-  const kind = new TextDecoder().decode(bytes.subarray(at, at + kindLength))
+  const kind = text.decode(bytes.subarray(at, at + kindLength))
   at += kindLength
   const crcTag = bytes[at++]!
   const crcSize = crcTag === 0xcc ? 1 : crcTag === 0xcd ? 2 : crcTag === 0xce ? 4 : 0
@@ -125,17 +148,33 @@ export function readFrame(bytes: Uint8Array, offset: number): { kind: string; bo
   return { kind, body, end: at + length }
 }
 
-const typed = {
-  i32: (b: Uint8Array) => new Int32Array(Uint8Array.from(b).buffer),
-  f32: (b: Uint8Array) => new Float32Array(Uint8Array.from(b).buffer),
+type Body = Readonly<Record<string, never>>
+
+/** A msgpack map, as opposed to nil, an array, bin or an extension. */
+function mapOf(value: unknown, name: string): Body {
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+    throw new FormatError('corrupt', `${name} must be a map, got ${show(value)}`)
+  return value as Body
 }
 
-type Body = Record<string, never>
+function listOf(value: unknown, name: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw new FormatError('corrupt', `${name} must be an array, got ${show(value)}`)
+  return value
+}
 
-function unpackSegment(s: Body): Segment {
+/** A copy (the bytes read from may be overwritten), aligned for elements of `width` bytes. */
+function binOf(value: unknown, name: string, width: number): Uint8Array<ArrayBuffer> {
+  if (!(value instanceof Uint8Array)) throw new FormatError('corrupt', `${name} must be bin, got ${show(value)}`)
+  if (value.length % width !== 0)
+    throw new FormatError('corrupt', `${name} must be bin of ${width} bytes an element, got ${value.length} bytes`)
+  return new Uint8Array(value)
+}
+
+function unpackSegment(value: unknown): Segment {
+  const s = mapOf(value, 'a segment')
   const base = { kind: s.kind, start: s.start, end: s.end, weightVersion: s.weight_version }
-  if (!s.call) return base
-  const c = s.call as Body
+  if (s.call === undefined) return base
+  const c = mapOf(s.call, 'call')
   const call: ToolCall = {
     name: c.name,
     argumentsJson: c.arguments,
@@ -146,7 +185,12 @@ function unpackSegment(s: Body): Segment {
   return { ...base, call }
 }
 
-function joined<A extends Int32Array | Float32Array | Uint8Array>(prefix: A | null, own: A): A {
+function unpackImage(value: unknown): ImageSpan {
+  const i = mapOf(value, 'an image run')
+  return { sha256: i.sha256, tokenStart: i.token_start, tokenCount: i.token_count }
+}
+
+function joined<A extends Int32Array | Float32Array | Uint8Array>(prefix: A | undefined, own: A): A {
   if (!prefix) return own
   const all = new (own.constructor as new (n: number) => A)(prefix.length + own.length)
   all.set(prefix)
@@ -154,19 +198,33 @@ function joined<A extends Int32Array | Float32Array | Uint8Array>(prefix: A | nu
   return all
 }
 
-/** `parentOf` finds an earlier trajectory by id, to restore the shared prefix. */
-export function decodeTrajectory(body: Uint8Array, parentOf: (id: string) => Trajectory | undefined): Trajectory {
-  const b = packr.unpack(body) as Body
-  const link = b.parent as { id: string; fork_token: number } | null
-  const source = link ? parentOf(link.id) : undefined
-  if (link && !source)
-    throw new FormatError('corrupt', `trajectory ${b.id} names parent ${link.id}, which is not before it in the file`)
-  const share = <A extends Int32Array | Float32Array | Uint8Array>(a: A | undefined): A | null =>
-    link && a ? (a.slice(0, link.fork_token) as A) : null
-  const tokens = joined(share(source?.tokens), typed.i32(b.tokens))
-  if (tokens.length !== (b.token_count as number))
-    throw new FormatError('corrupt', `trajectory ${b.id} should have ${b.token_count} tokens, got ${tokens.length}`)
-  return {
+type FindParent = (id: string) => Trajectory | undefined
+
+/** The shared prefix of a continuation: its parent is a trajectory of the same step, earlier in the file. */
+function forkOf(b: Body, parentOf: FindParent): { readonly source: Trajectory; readonly forkToken: number } | null {
+  if (b.parent === null) return null
+  const link = mapOf(b.parent, 'parent')
+  const forkToken: unknown = link.fork_token
+  const source = parentOf(link.id)
+  if (!source || source.step !== b.step)
+    throw new FormatError('corrupt', `parent ${show(link.id)} is not before it among the trajectories of its step`)
+  if (!Number.isInteger(forkToken) || Number(forkToken) < 1 || Number(forkToken) > source.tokens.length)
+    throw new FormatError('corrupt', `fork_token must lie in 1..${source.tokens.length}, got ${show(forkToken)}`)
+  return { source, forkToken: Number(forkToken) }
+}
+
+/** Every field is checked: a record that its writer would have refused is corrupt, whatever its checksum. */
+function unpackTrajectory(b: Body, parentOf: FindParent): Trajectory {
+  const fork = forkOf(b, parentOf)
+  const shared = <A extends Int32Array | Float32Array | Uint8Array>(array: (t: Trajectory) => A): A | undefined =>
+    fork ? (array(fork.source).subarray(0, fork.forkToken) as A) : undefined
+  const tokens = joined(
+    shared((t) => t.tokens),
+    new Int32Array(binOf(b.tokens, 'tokens', 4).buffer),
+  )
+  if (tokens.length !== b.token_count)
+    throw new FormatError('corrupt', `token_count must be ${tokens.length}, got ${show(b.token_count)}`)
+  const trajectory: Trajectory = {
     id: b.id,
     questionId: b.question_id,
     family: b.family,
@@ -174,44 +232,71 @@ export function decodeTrajectory(body: Uint8Array, parentOf: (id: string) => Tra
     step: b.step,
     question: b.question,
     sample: b.sample,
-    parent: link ? { id: link.id, forkToken: link.fork_token } : null,
+    parent: fork ? { id: fork.source.id, forkToken: fork.forkToken } : null,
     tokens,
-    logprobs: joined(share(source?.logprobs), typed.f32(b.logprobs)),
-    entropies: joined(share(source?.entropies), typed.f32(b.entropies)),
-    trainable: joined(share(source?.trainable), new Uint8Array(b.trainable)),
-    segments: (b.segments as Body[]).map(unpackSegment),
-    images: (b.images as Body[]).map((i) => ({
-      sha256: i.sha256,
-      tokenStart: i.token_start,
-      tokenCount: i.token_count,
-    })),
+    logprobs: joined(
+      shared((t) => t.logprobs),
+      new Float32Array(binOf(b.logprobs, 'logprobs', 4).buffer),
+    ),
+    entropies: joined(
+      shared((t) => t.entropies),
+      new Float32Array(binOf(b.entropies, 'entropies', 4).buffer),
+    ),
+    trainable: joined(
+      shared((t) => t.trainable),
+      binOf(b.trainable, 'trainable', 1),
+    ),
+    segments: listOf(b.segments, 'segments').map(unpackSegment),
+    images: listOf(b.images, 'images').map(unpackImage),
     answer: b.answer,
     reward: b.reward,
     finish: b.finish,
   }
+  const fault = trajectoryFault(trajectory)
+  if (fault) throw new FormatError('corrupt', fault)
+  return trajectory
 }
 
-export function decodeRecord(
-  kind: string,
-  body: Uint8Array,
-  parentOf: (id: string) => Trajectory | undefined,
-): TrajectoryRecord | null {
+/** `parentOf` finds an earlier trajectory by id, to restore the shared prefix. */
+export function decodeTrajectory(body: Uint8Array, parentOf: FindParent): Trajectory {
+  const b = mapOf(packr.unpack(body), 'a trajectory')
+  try {
+    return unpackTrajectory(b, parentOf)
+  } catch (error) {
+    if (error instanceof FormatError) throw new FormatError(error.fault, `trajectory ${show(b.id)}: ${error.message}`)
+    throw error
+  }
+}
+
+function decodeImage(b: Body): TrajectoryRecord {
+  const sha256: unknown = b.sha256
+  const width: unknown = b.width
+  const height: unknown = b.height
+  if (!isSha256(sha256)) throw new FormatError('corrupt', `sha256 must be 64 hex digits, got ${show(sha256)}`)
+  if (!isCount(width) || !isCount(height))
+    throw new FormatError('corrupt', `width and height must be whole numbers, got ${show(width)} and ${show(height)}`)
+  const data = binOf(b.rgb, 'rgb', 1)
+  if (data.length !== width * height * 3)
+    throw new FormatError('corrupt', `rgb must have ${width * height * 3} bytes, got ${data.length}`)
+  return { kind: 'image', sha256, image: { width, height, data } }
+}
+
+function decodeHeader(b: Body): TrajectoryRecord {
+  const { format, version, ...meta } = b as Readonly<Record<string, unknown>>
+  if (format !== formatName)
+    throw new FormatError('foreign', `the header's format must be "${formatName}", got ${show(format)}`)
+  if (!isCount(version) || version < 1)
+    throw new FormatError('corrupt', `version must be a whole number from 1, got ${show(version)}`)
+  if (version > formatVersion)
+    throw new FormatError('version', `version ${version} is newer than this reader (${formatVersion})`)
+  return { kind: 'header', meta }
+}
+
+/** Null for a kind that this version does not know. Nothing in the result lies in `body`'s memory. */
+export function decodeRecord(kind: string, body: Uint8Array, parentOf: FindParent): TrajectoryRecord | null {
   if (kind === 'trajectory') return { kind, trajectory: decodeTrajectory(body, parentOf) }
-  const value = packr.unpack(body) as Record<string, unknown>
-  if (kind === 'meta') return { kind, value }
-  if (kind === 'image') {
-    const { sha256, width, height, rgb } = value as { sha256: string; width: number; height: number; rgb: Uint8Array }
-    return { kind, sha256, image: { width, height, data: new Uint8Array(rgb) } }
-  }
-  if (kind === 'header') {
-    const { format, version, ...meta } = value
-    if (format !== formatName) throw new FormatError('version', `not a trajectory file: format is ${String(format)}`)
-    if (typeof version !== 'number' || version > formatVersion)
-      throw new FormatError(
-        'version',
-        `version ${String(version)} is newer than this reader (${formatVersion}). Update @axpo/trajectory`,
-      )
-    return { kind, meta }
-  }
+  if (kind === 'meta') return { kind, value: mapOf(packr.unpack(body), 'a meta record') }
+  if (kind === 'image') return decodeImage(mapOf(packr.unpack(body), 'an image'))
+  if (kind === 'header') return decodeHeader(mapOf(packr.unpack(body), 'a header'))
   return null
 }

@@ -1,8 +1,17 @@
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeEach, expect, test } from 'vitest'
 import {
   checkTrajectory,
   decodeRecords,
@@ -15,9 +24,11 @@ import {
 } from './index.ts'
 import { sampleImage, sampleSha256, sampleTrajectories } from './sample.ts'
 
+const folder = mkdtempSync(join(tmpdir(), 'axpo-trajectory-'))
+afterAll(() => rmSync(folder, { recursive: true }))
 let path = ''
 beforeEach(() => {
-  path = join(mkdtempSync(join(tmpdir(), 'axpo-trajectory-')), 'rollouts.msgpack')
+  path = join(mkdtempSync(join(folder, 'test-')), 'rollouts.msgpack')
 })
 
 function writeSample(to: string): number[] {
@@ -111,13 +122,20 @@ test('writer: refuses a checkpoint that the file does not reach, a parent or an 
   const ends = writeSample(path)
   truncateSync(path, ends[2]!)
   expect(() => TrajectoryWriter.open(path, { truncateTo: ends[3]! })).toThrow(/do not belong together/)
+  expect(() => TrajectoryWriter.open(path, { truncateTo: ends[2]! - 1 })).toThrow(/do not belong together/)
+  expect(() => TrajectoryWriter.open(`${path}.4`, { truncateTo: 9 })).toThrow(/do not belong together/)
+  expect(existsSync(`${path}.4`)).toBe(false)
   const fresh = TrajectoryWriter.open(`${path}.2`)
   expect(() => fresh.trajectory(sampleTrajectories[0]!)).toThrow(/Call image\(\) first/)
   fresh.image(sampleSha256, sampleImage)
   expect(() => fresh.trajectory(sampleTrajectories[1]!)).toThrow(/was not written before it/)
+  fresh.trajectory(sampleTrajectories[0]!)
+  fresh.trajectory({ ...sampleTrajectories[0]!, id: 'next', step: 3 })
+  expect(() => fresh.trajectory(sampleTrajectories[1]!)).toThrow(/was not written before it .* step 2\. Write a step's/)
   fresh.close()
   writeFileSync(`${path}.3`, 'not msgpack at all')
-  expect(() => TrajectoryWriter.open(`${path}.3`)).toThrow(/it was left as it is/)
+  expect(() => TrajectoryWriter.open(`${path}.3`)).toThrow(/not a trajectory file/)
+  expect(() => TrajectoryWriter.open(`${path}.3`, { truncateTo: 0 })).toThrow(/not a trajectory file/)
   expect(statSync(`${path}.3`).size).toBe(18)
 })
 
@@ -134,6 +152,9 @@ test('checkTrajectory: names the broken invariant', () => {
     [{ entropies: new Float32Array(3) }, /entropies must have 14/],
     [{ images: [{ sha256: sampleSha256, tokenStart: 1, tokenCount: 3 }] }, /repeat one pad token/],
     [{ reward: Number.NaN }, /reward must be finite/],
+    [{ step: 1.5 }, /step must be a whole number from 0, got 1\.5/],
+    [{ tokens: t.tokens.map((x, i) => (i === 4 ? -1 : x)) }, /token 4 must be an id from 0/],
+    [{ trainable: t.trainable.map((x, i) => (i === 0 ? 2 : x)) }, /token 0 of a prompt segment must not be trainable/],
   ]
   for (const [change, message] of broken) expect(() => checkTrajectory({ ...t, ...change })).toThrow(message)
   expect(promptTokenCount(t)).toBe(4)
