@@ -155,10 +155,10 @@ describe('a torn file', () => {
     const path = join(folder, 'header.msgpack')
     writeFileSync(path, whole.subarray(0, whole.length - 5))
     const told = await loadEvaluations(path).catch((error: Error) => error.message)
-    expect(told).toMatch(/header\.msgpack: torn record at byte \d+/)
+    expect(told).toMatch(/header\.msgpack must hold a whole trajectory, got none before its torn record at byte \d+\./)
     const byte = Number(/at byte (\d+)/.exec(String(told))![1])
     writeFileSync(path, whole.subarray(0, byte))
-    await expect(loadEvaluations(path)).rejects.toThrow(/must hold a trajectory, got 0/)
+    await expect(loadEvaluations(path)).rejects.toThrow(/must hold a whole trajectory, got none\. Check/)
   })
 })
 

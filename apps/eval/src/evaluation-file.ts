@@ -5,7 +5,7 @@
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { FormatError, type RawImage, readTrajectories, type Trajectory, TrajectoryWriter } from '@axpo/trajectory'
+import { loadTrajectories, type RawImage, type TornTail, type Trajectory, TrajectoryWriter } from '@axpo/trajectory'
 
 /** Throws when something stands at the path already: an evaluation is never replaced. */
 export function checkNewFile(path: string): void {
@@ -69,7 +69,7 @@ export interface EvaluationFile {
   readonly training: boolean
   readonly trajectories: readonly Trajectory[]
   /** Set when the file ends inside a record: the whole records before that byte. */
-  readonly torn: { readonly records: number; readonly byte: number } | null
+  readonly torn: TornTail | null
 }
 
 /** A question's sample counts once; in training, once a step. Continuations are not counted and may repeat. */
@@ -96,28 +96,15 @@ function labelOf(path: string, meta: Readonly<Record<string, unknown>>, trajecto
 
 /** One file. Of a torn one, the whole records; throws when those hold no trajectory. */
 async function readEvaluation(path: string): Promise<EvaluationFile> {
-  let meta: Readonly<Record<string, unknown>> = {}
-  const trajectories: Trajectory[] = []
-  let records = 0
-  let byte = 0
-  let torn = false
-  try {
-    for await (const record of readTrajectories(path)) {
-      if (record.kind === 'header') meta = record.meta
-      else if (record.kind === 'trajectory') trajectories.push(record.trajectory)
-      records++
-      byte = record.end
-    }
-  } catch (error) {
-    if (!(error instanceof FormatError && error.fault === 'torn') || trajectories.length === 0) throw error
-    torn = true
-  }
+  const { meta, trajectories, tornTail: torn } = await loadTrajectories(path, { tornTail: 'stop' })
   if (trajectories.length === 0)
-    throw new Error(`eval: ${path} must hold a trajectory, got 0. Check the path, or evaluate again.`)
+    throw new Error(
+      `eval: ${path} must hold a whole trajectory, got none${torn ? ` before its torn record at byte ${torn.byte}` : ''}. Check the path, or evaluate again.`,
+    )
   const training = meta.kind === 'training'
   checkOnce(path, trajectories, training)
   const label = labelOf(path, meta, trajectories)
-  return { path, label, training, trajectories, torn: torn ? { records, byte } : null }
+  return { path, label, training, trajectories, torn }
 }
 
 /** Trajectories of one whole file. */
