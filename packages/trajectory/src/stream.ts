@@ -110,7 +110,7 @@ export class RecordStream {
     const reason = error instanceof Error ? error.message : String(error)
     const { path, offset, records } = this
     if (fault === 'foreign') return new FormatError(fault, `${path}: not a trajectory file: ${reason}. Check the path.`)
-    const whole = `${records} whole records before it`
+    const whole = records === 1 ? 'whole record before it' : `${records} whole records before it`
     const cut = `to keep the ${whole}: truncate -s ${offset} ${JSON.stringify(path)}`
     const repair =
       fault === 'version'
