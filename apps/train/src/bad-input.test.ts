@@ -111,7 +111,7 @@ describe('files of a run', { timeout: 60_000 }, () => {
       path,
       Uint8Array.from({ length: 100 }, (_, i) => (i * 37) % 251),
     )
-    expectError(await axpo(['eval', '--from-trajectories', path]), /broken.msgpack/, /byte 0/)
+    expectError(await axpo(['eval', '--from-trajectories', path]), /broken.msgpack/, /not a trajectory file/)
     writeFileSync(path, '')
     expectError(await axpo(['eval', '--from-trajectories', path]), /empty/)
     expectError(await axpo(['eval', '--from-trajectories', join(directory, 'none')]), /nothing at/)

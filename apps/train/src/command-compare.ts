@@ -3,7 +3,15 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative, resolve } from 'node:path'
-import { type DeviceName, defaultBootstrap, deviceOption, integer, positive } from '@axpo/eval'
+import {
+  type DeviceName,
+  defaultBootstrap,
+  deviceOption,
+  integer,
+  largestSamples,
+  largestSeed,
+  positive,
+} from '@axpo/eval'
 import { findRecipe, recipes } from '@axpo/policy'
 import { type Command, InvalidArgumentError } from 'commander'
 import { compare, writeComparison } from './compare.ts'
@@ -137,7 +145,7 @@ export function addCompareCommand(program: Command, checkpoint: string): void {
     .option('--tasks <file>', 'questions of your own (JSONL, docs/your-own-tasks.md) instead of the suite')
     .option('--baseline <recipe>', 'what the others are compared with (default: grpo, or the first)')
     .option('--seeds <n>', 'runs of each recipe', seedCount, 8)
-    .option('--first-seed <n>', 'seeds are this one and those after it', integer(0), 1)
+    .option('--first-seed <n>', 'seeds are this one and those after it', integer(0, largestSeed), 1)
     .option('--suite <name>', 'gapworld', suiteName, 'gapworld' as const)
     .option('--s, --easy-share <list>', 'share of items that need no tool; several make a map', shareList, [0.5])
     .option('--steps <n>', 'optimiser steps', integer(1), 100)
@@ -147,13 +155,13 @@ export function addCompareCommand(program: Command, checkpoint: string): void {
     .option('--eval-questions <n>', 'test questions, before and at the end', integer(1), 258)
     .option('--validation-questions <n>', 'validation questions', integer(1), 48)
     .option('--unseen-questions <n>', 'test questions of the held-out family with its unseen tool', integer(0), 0)
-    .option('--samples <n>', 'rollouts a question in evaluations', integer(1), 8)
+    .option('--samples <n>', 'rollouts a question in evaluations', integer(1, largestSamples), 8)
     .option('--equal-rollouts', 'the baseline goes on until it has spent the rollouts of each other recipe', false)
     .option('--checkpoint <folder>', 'where every run starts', checkpoint)
     .addOption(deviceOption().default('cpu'))
     .option('--jobs <n>', 'runs at once, one thread each; 0: as many as the machine has cores', integer(0), 0)
     .option('--keep-trajectories', 'keep every rollout (about 1 MB a step and run)', false)
-    .option('--replicates <n>', 'of every bootstrap', integer(100), defaultBootstrap.replicates)
+    .option('--replicates <n>', 'of every bootstrap', integer(100, 1_000_000), defaultBootstrap.replicates)
     .option('--out <folder>', 'what is there already is gone on with', 'runs/compare')
     .option('--from <folder>', 'only compute tables and figures again from what is there')
     .action(run)

@@ -58,7 +58,7 @@ export function addShowCommand(suite: Command): void {
     .command('show')
     .description('draws sample items: a PNG contact sheet and an HTML gallery')
     .option('--out <folder>', 'where they go', 'runs/suite')
-    .option('--count <n>', 'items a family', integer(1), 6)
+    .option('--count <n>', 'items a family', integer(1, 1000), 6)
     .addOption(splitOption('test'))
     .addOption(easyShareOption())
     .addOption(familiesOption().default(undefined, 'all that the split has'))
