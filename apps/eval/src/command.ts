@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { createPythonTool, defaultLimits, type RolloutSetting } from '@axpo/agent'
-import type { AnyFamily, Split } from '@axpo/tasks'
+import type { Split } from '@axpo/tasks'
 import type { RawImage, Trajectory } from '@axpo/trajectory'
 import type { Command } from 'commander'
 import { calibrationRows, formatCalibration } from './calibrate.ts'
@@ -33,18 +33,10 @@ export interface CommandHost {
   readonly progress: (label: string, total: number, unit: string) => { update(done: number): void; end(): void }
 }
 
-interface Flags {
+interface Flags extends EvaluationPlan {
   readonly checkpoint: string
   readonly device: DeviceName
   readonly threads: number
-  readonly split: Split
-  readonly questions: number
-  readonly samples: number
-  readonly easyShare: number
-  readonly seed: number
-  readonly families: readonly AnyFamily[]
-  /** A JSONL file of the user's, instead of the suite. */
-  readonly tasks?: string
   /** A module with the user's tools. */
   readonly tools?: string
 }

@@ -25,7 +25,7 @@ import type { Command } from 'commander'
 import { createProgress } from './progress.ts'
 import {
   defaultSftSettings,
-  rightCalls,
+  rightCallShares,
   type SftSettings,
   sftBatch,
   sftContext,
@@ -92,35 +92,46 @@ async function sft(flags: Flags): Promise<void> {
   const directory = resolve(flags.out)
   openFolder(directory, settings)
   const session = await openSession({ ...flags, ...sftOptimiser })
-  const log = (text: string) => appendFileSync(join(directory, 'log.txt'), `${text}\n`)
+  try {
+    await tune(session, settings, directory)
+    await session.model.learner.save(join(directory, 'checkpoint'))
+    console.log(`checkpoint: ${join(flags.out, 'checkpoint')}`)
+  } finally {
+    await session.close()
+  }
+}
+
+/** All steps, from the last checkpoint on where there is one. */
+async function tune(session: Session, settings: SftSettings, directory: string): Promise<void> {
   const context = sftContext(session)
   const tasks = settings.tasks === undefined ? undefined : loadSplit(settings.tasks, 'train')
   const total = sftStepCount(settings)
   const first = checkpointsOf(directory).at(-1) ?? 0
   if (first > 0) await session.model.learner.load(folderOf(directory, first), { optimiser: true })
   else session.model.initialise(settings.seed)
-  const progress = createProgress('sft', total - first, 'steps')
   console.log(`device: ${session.device}${first > 0 ? `; going on at step ${first}` : ''}`)
-  for (let step = first; step < total; step++) {
-    const result = await sftStep(session, settings, step, await sftBatch(settings, step, context, tasks))
-    progress.update(step + 1 - first)
-    if (result.step % 20 === 0) {
-      const line = `step ${result.step}  phase ${result.phase}  loss ${result.loss.toFixed(4)}  gradient norm ${result.gradientNorm.toFixed(3)}`
-      log(line)
-      progress.line(line)
-    }
-    if (result.step % stepsBetweenCheckpoints !== 0 && result.step !== total) continue
-    await save(session, directory, result.step)
-    if (tasks) continue
-    const right = await rightCalls(session)
-    const line = `step ${result.step}  right calls: ${families.map((f) => `${f} ${right[f].toFixed(2)}`).join('  ')}`
-    log(line)
+  const progress = createProgress('sft', total - first, 'steps')
+  const tell = (line: string) => {
+    appendFileSync(join(directory, 'log.txt'), `${line}\n`)
     progress.line(line)
   }
-  progress.end()
-  await session.model.learner.save(join(directory, 'checkpoint'))
-  console.log(`checkpoint: ${join(flags.out, 'checkpoint')}`)
-  await session.close()
+  try {
+    for (let step = first; step < total; step++) {
+      const result = await sftStep(session, settings, step, await sftBatch(settings, step, context, tasks))
+      progress.update(step + 1 - first)
+      if (result.step % 20 === 0)
+        tell(
+          `step ${result.step}  phase ${result.phase}  loss ${result.loss.toFixed(4)}  gradient norm ${result.gradientNorm.toFixed(3)}`,
+        )
+      if (result.step % stepsBetweenCheckpoints !== 0 && result.step !== total) continue
+      await save(session, directory, result.step)
+      if (tasks) continue
+      const right = await rightCallShares(session)
+      tell(`step ${result.step}  right calls: ${families.map((f) => `${f} ${right[f].toFixed(2)}`).join('  ')}`)
+    }
+  } finally {
+    progress.end()
+  }
 }
 
 export function addSftCommand(program: Command): void {

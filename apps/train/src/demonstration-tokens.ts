@@ -2,6 +2,7 @@
  * A demonstration as token ids and loss weights, exactly as the agent would have written it: prompt by the chat template, sampled turns, observations as the
  * environment appends them. Not here: choosing demonstrations (@axpo/tasks), the training loop (sft.ts).
  */
+import { encodeEnvironment, observationTurn } from '@axpo/agent'
 import type { ChatCodec, ImageRef, RawImage } from '@axpo/model'
 import type { Demonstration, Question } from '@axpo/tasks'
 
@@ -44,30 +45,21 @@ export function formatCall(call: { readonly name: string; readonly arguments: un
 const toolSpecs = (question: Played) =>
   question.tools.map((name) => ({ type: 'function' as const, function: { name, description: '', parameters: {} } }))
 
-/** Appends pieces of text, expanding each image placeholder to the image's pads. */
+/** Collects the pieces of a context. */
 class TokenBuilder {
   readonly ids: number[] = []
   readonly learnt: number[] = []
   readonly images: ImageRef[] = []
   private readonly context: TokenContext
-  private readonly pad: number
   constructor(context: TokenContext) {
     this.context = context
-    this.pad = context.codec.tokenId('<|image_pad|>')
   }
   append(text: string, learn: 0 | 1, images: readonly RawImage[] = []): void {
-    let next = 0
-    for (const id of this.context.codec.encode(text)) {
-      const image = id === this.pad ? images[next++] : undefined
-      const count = image ? this.context.codec.imageTokenCount(image) : 1
-      if (image) this.images.push(this.context.imageRef(image))
-      for (let i = 0; i < count; i++) {
-        this.ids.push(id)
-        this.learnt.push(learn)
-      }
+    for (const id of encodeEnvironment(this.context.codec, text, images).ids) {
+      this.ids.push(id)
+      this.learnt.push(learn)
     }
-    if (next !== images.length)
-      throw new Error(`demonstration: ${images.length} images for ${next} placeholders in ${JSON.stringify(text)}.`)
+    for (const image of images) this.images.push(this.context.imageRef(image))
   }
 }
 
@@ -91,13 +83,8 @@ export async function demonstrationTokens(
   let open = thinking
   if (call) {
     builder.append(`${thinking}\n</think>\n\n${formatCall(call)}`, 1)
-    const { text, image } = await context.answerCall(question, call)
-    const content = image ? '<|vision_start|><|image_pad|><|vision_end|>' : text
-    builder.append(
-      `<|im_end|>\n<|im_start|>user\n<tool_response>\n${content}\n</tool_response><|im_end|>\n<|im_start|>assistant\n<think>\n`,
-      0,
-      image ? [image] : [],
-    )
+    const answered = await context.answerCall(question, call)
+    builder.append(observationTurn(answered), 0, answered.image ? [answered.image] : [])
     open = thinkingAfter
   }
   builder.append(`${open}\n</think>\n\n${answer}<|im_end|>`, 1)
@@ -111,7 +98,8 @@ export function callTokens(
   context: TokenContext,
 ): DemonstrationTokens {
   const { call, thinking } = demonstration
-  if (!call) throw new Error(`demonstration: ${question.id} must have a call.`)
+  if (!call)
+    throw new Error(`demonstration: ${question.id} must have a call, got none. Demonstrate 'right' or 'wrong'.`)
   const builder = new TokenBuilder(context)
   builder.append(context.codec.renderPrompt([...question.messages], toolSpecs(question)), 0, question.images)
   builder.append(`${thinking}\n</think>\n\n${formatCall(call)}`, 1)

@@ -1,4 +1,4 @@
-/** A WebGPU device lost in the middle of a run: one error that says so, the steps before it stay whole, and the run goes on from there on another device. */
+/** A WebGPU device lost in the middle of a step: one error that says so, the steps before it stay whole, and the run goes on from there on another device. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ const config: RunConfig = {
   settings: { ...rlSettings(recipes.axpo, { families: ['zoom'] }), steps: 2, questions: 1, families: ['zoom'] },
 }
 
-describe.skipIf(none)('a device lost between two steps', () => {
+describe.skipIf(none)('a device lost in the second step', () => {
   it('is one error; the step before is kept and the CPU goes on with it', { timeout: 240_000 }, async () => {
     const run = join(directory, 'run')
     const python = createPythonTool()
@@ -38,14 +38,16 @@ describe.skipIf(none)('a device lost between two steps', () => {
     const { executor } = session
     if (!(executor instanceof WebGpuExecutor)) throw new Error('lost device: --device webgpu must give WebGPU.')
     const lose = () => {
-      executor.device.destroy()
+      // the step takes ten times as long on any software driver
+      setTimeout(() => executor.device.destroy(), 20)
       return false
     }
     let asked = 0
     const trainer = await createTrainer(session, rolloutSetting(session, python), config.settings)
     const lost = train(trainer, config, RunFolder.create(run, config), { stop: () => (asked++ === 1 ? lose() : false) })
     await expect(lost).rejects.toThrow(/device.*lost.*resume/is)
-    await session.close().catch(() => {})
+    await session.close()
+    expect(executor.byteLength()).toBe(0)
 
     const cpu = await openSession({ device: 'cpu', threads: 1, checkpoint })
     const folder = RunFolder.resume(run)

@@ -1,8 +1,8 @@
 /** report.html of a run: curves, before/after table, a few trajectories. One file, no script, no network. Not here: how charts and trajectories are drawn. */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TableRow } from '@axpo/eval'
-import { decodeRecords, type RawImage, type Trajectory, usesTool } from '@axpo/trajectory'
+import { type RawImage, readTrajectories, type Trajectory, usesTool } from '@axpo/trajectory'
 import { escapeHtml, lineChart, type Series, seriesColors } from './chart.ts'
 import { type ShownTrajectory, trajectoryHtml } from './report-trajectory.ts'
 import type { StepMetrics } from './rl-step.ts'
@@ -82,17 +82,17 @@ interface Collected {
   readonly images: Map<string, RawImage>
 }
 
-/** A trajectory file's records whose step is at least `fromStep`, with all images. */
-function collect(path: string, fromStep: number): Collected {
+/** All trajectories and images of a file. */
+async function collect(path: string): Promise<Collected> {
   const found: Collected = { trajectories: [], images: new Map() }
-  for (const record of decodeRecords(readFileSync(path), path)) {
+  for await (const record of readTrajectories(path)) {
     if (record.kind === 'image') found.images.set(record.sha256, record.image)
-    if (record.kind === 'trajectory' && record.trajectory.step >= fromStep) found.trajectories.push(record.trajectory)
+    if (record.kind === 'trajectory') found.trajectories.push(record.trajectory)
   }
   return found
 }
 
-/** Sources with a right continuation, one a family, from the run's last quarter of steps that resampled. */
+/** Sources with a right continuation: the last of each family. */
 function recoveredForks({ trajectories }: Collected): ShownTrajectory[] {
   const byParent = Map.groupBy(
     trajectories.filter((t) => t.parent),
@@ -132,8 +132,8 @@ export async function writeReport(
 ): Promise<void> {
   const run = runs[0]!
   const { settings, device, checkpointSha256 } = run.config
-  const training = collect(join(run.directory, 'trajectories.msgpack'), 0)
-  const after = collect(join(run.directory, 'evaluations', 'after.msgpack'), 0)
+  const training = await collect(join(run.directory, 'trajectories.msgpack'))
+  const after = await collect(join(run.directory, 'evaluations', 'after.msgpack'))
   const section = (shown: readonly ShownTrajectory[], images: Collected['images']) =>
     shown.map((s) => trajectoryHtml(s, { images, decode })).join('\n')
   const html = `<!doctype html><html lang="en"><meta charset="utf-8"><title>AXPO run: ${escapeHtml(run.label)}</title><style>${style}</style>

@@ -222,7 +222,7 @@ export async function sftStep(
  * Share of right calls of each family on hard validation items when a call has been opened, at temperature 0.2: what phase 1 is to teach. The thinking is a demonstrated
  * one, so that only the call is measured.
  */
-export async function rightCalls(session: Session, count = 64): Promise<Record<Family, number>> {
+export async function rightCallShares(session: Session, count = 64): Promise<Record<Family, number>> {
   const context = sftContext(session)
   const close = session.codec.tokenId('</tool_call>')
   const shares: Record<Family, number> = { zoom: 0, python: 0, search: 0 }

@@ -1,5 +1,6 @@
 export { decodeImage } from './decode-image.ts'
 export { defineTool, type JsonSchema, type ToolDefinition, type ToolReply, type TypedSchema } from './define-tool.ts'
+export { type EnvironmentTokens, encodeEnvironment, observationTurn, type PadRun } from './environment-text.ts'
 export { canonicalJson, type HermesTokens, type ParsedCall, type ParsedTurn, parseCall, parseTurn } from './hermes.ts'
 export {
   createImageSearchTool,

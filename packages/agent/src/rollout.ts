@@ -2,11 +2,13 @@
  * One episode: think, act, observe, until an answer. Token-exact: the context is only ever appended to, sampled ids are kept with their log-probabilities, observations are encoded
  * once. Resampling is this same function with a prefix. Not here: which prefixes to resample (@axpo/policy), batching (the sampler).
  */
+
 import { createHash } from 'node:crypto'
 import type { Segment, ToolCall, Trajectory } from '@axpo/trajectory'
+import { encodeEnvironment, observationTurn } from './environment-text.ts'
 import { type HermesTokens, parseTurn } from './hermes.ts'
 import type { ChatCodec, ChatMessage, ImageRef, SampleResult, Sampler } from './ports.ts'
-import type { CallOutcome, ToolRegistry } from './registry.ts'
+import type { ToolRegistry } from './registry.ts'
 import type { GalleryEntry, RawImage, SearchDocument, ToolContext } from './tool.ts'
 
 export interface Task {
@@ -82,11 +84,9 @@ class Context {
   readonly spans: { sha256: string; tokenStart: number; tokenCount: number }[] = []
   readonly images: ImageRef[] = []
   private readonly setting: RolloutSetting
-  private readonly pad: number
 
   constructor(setting: RolloutSetting) {
     this.setting = setting
-    this.pad = setting.codec.tokenId('<|image_pad|>')
   }
 
   segment(kind: Segment['kind'], start: number, weightVersion: number, call?: ToolCall): void {
@@ -110,20 +110,10 @@ class Context {
   /** Text of the environment; each image placeholder becomes the next image's pads. False, and nothing appended, when the context would grow beyond `limit` tokens. */
   environment(text: string, kind: 'prompt' | 'observe', images: readonly RawImage[], limit = Infinity): boolean {
     const start = this.tokens.length
-    const ids = this.setting.codec.encode(text)
-    const counts = images.map((image) => this.setting.codec.imageTokenCount(image))
-    if (counts.reduce((n, count) => n + count - 1, start + ids.length) > limit) return false
-    let next = 0
-    for (const id of ids) {
-      const image = id === this.pad ? images[next] : undefined
-      const count = image ? counts[next++]! : 1
-      if (image) this.addImage(imageRef(image), this.tokens.length, count)
-      for (let i = 0; i < count; i++) this.push(id, 0, 0, 0)
-    }
-    if (next !== images.length)
-      throw new Error(
-        `rollout: ${kind} has ${next} image placeholders for ${images.length} images. Check the chat template.`,
-      )
+    const { ids, pads } = encodeEnvironment(this.setting.codec, text, images)
+    if (start + ids.length > limit) return false
+    for (const [i, pad] of pads.entries()) this.addImage(imageRef(images[i]!), start + pad.start, pad.count)
+    for (const id of ids) this.push(id, 0, 0, 0)
     this.segment(kind, start, -1)
     return true
   }
@@ -143,16 +133,6 @@ class Context {
       this.addImage({ sha256, image }, tokenStart, count)
     }
   }
-}
-
-/** What a tool wrote stays text: none of it may become a token of the template, an image pad without an image least of all. */
-const withoutTags = (text: string): string =>
-  text.replace(/<(?=\|[^<>|]*\|>|\/?(?:think|tool_call|tool_response)>)/g, '< ')
-
-const observationText = ({ text: raw, image }: CallOutcome): string => {
-  const text = withoutTags(raw)
-  const content = image ? `<|vision_start|><|image_pad|><|vision_end|>${text}` : text
-  return `<|im_end|>\n<|im_start|>user\n<tool_response>\n${content}\n</tool_response><|im_end|>\n<|im_start|>assistant\n<think>\n`
 }
 
 /** Where a turn that is being continued began: after the last environment text. */
@@ -257,7 +237,7 @@ class Episode {
     const { contextTokens } = setting.limits
     const shown = outcome.image ? [outcome.image] : []
     // an observation that does not fit is not appended: a trajectory stays within what the learner takes
-    const fits = context.environment(observationText(outcome), 'observe', shown, contextTokens)
+    const fits = context.environment(observationTurn(outcome), 'observe', shown, contextTokens)
     return { finish: fits ? null : 'length', answer: null, invalid }
   }
 }

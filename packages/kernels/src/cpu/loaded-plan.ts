@@ -6,6 +6,7 @@ import type { Live, LoadedPlan } from '../executor.ts'
 import type { Tensor } from '../graph.ts'
 import { kernels } from '../ops/index.ts'
 import { type Plan, type PlanWord, wordValue } from '../plan.ts'
+import { checkRead, checkRun, checkWrite } from '../plan-access.ts'
 import type { CpuExecutor } from './executor.ts'
 
 export const JOB_BYTES = 128
@@ -52,22 +53,13 @@ export class CpuPlan implements LoadedPlan {
 
   write(tensor: Tensor, data: Float32Array | Int32Array, elementOffset = 0): void {
     this.checkUsable('write')
-    const placement = this.plan.place(tensor)
-    if ((elementOffset + data.length) * 4 > placement.byteLength)
-      throw new Error(
-        `write: ${tensor.name} holds ${placement.byteLength / 4} elements, got ${data.length} at ${elementOffset}.`,
-      )
-    if (data instanceof Int32Array !== (tensor.dtype === 'i32'))
-      throw new Error(`write: ${tensor.name} is ${tensor.dtype}, got ${data.constructor.name}.`)
+    const placement = checkWrite(this.plan, tensor, data, elementOffset)
     this.executor.copyIn(this.executor.address(placement, this.arena) + elementOffset * 4, data)
   }
 
   async read(tensor: Tensor, rows?: number): Promise<Float32Array | Int32Array> {
     this.checkUsable('read')
-    const placement = this.plan.place(tensor)
-    const length = rows === undefined ? placement.byteLength / 4 : rows * tensor.width
-    if (length * 4 > placement.byteLength)
-      throw new Error(`read: ${tensor.name} holds ${placement.byteLength / 4} elements, got ${rows} rows.`)
+    const { placement, length } = checkRead(this.plan, tensor, rows)
     const byteOffset = this.executor.address(placement, this.arena)
     return tensor.dtype === 'i32'
       ? this.executor.copyOutInts(byteOffset, length)
@@ -76,11 +68,7 @@ export class CpuPlan implements LoadedPlan {
 
   run(phase: string, live: Live = {}): void {
     this.checkUsable('run')
-    const range = this.plan.phases[phase]
-    if (!range) throw new Error(`run: no phase ${phase}, this plan has ${Object.keys(this.plan.phases).join(', ')}.`)
-    for (const [name, capacity] of this.capacities)
-      if ((live[name] ?? 0) > capacity)
-        throw new Error(`run: ${name} is ${live[name]}, planned for at most ${capacity}.`)
+    const range = checkRun(this.plan, this.capacities, phase, live)
     if (!this.executor.isCurrent(this.ints)) {
       this.ints = this.executor.ints(this.jobs, this.plan.steps.length * JOB_WORDS)
       this.floats = this.executor.floats(this.jobs, this.plan.steps.length * JOB_WORDS)

@@ -9,6 +9,7 @@
 import type { Live, LoadedPlan } from '../executor.ts'
 import type { Tensor } from '../graph.ts'
 import { type Placement, type Plan, type PlanStep, wordValue } from '../plan.ts'
+import { checkRead, checkRun, checkWrite } from '../plan-access.ts'
 import type { WebGpuExecutor } from './executor.ts'
 import type { RunTime } from './patience.ts'
 import { SLOT_BYTES } from './pipelines.ts'
@@ -71,22 +72,13 @@ export class WebGpuPlan implements LoadedPlan {
 
   write(tensor: Tensor, data: Float32Array | Int32Array, elementOffset = 0): void {
     this.checkUsable('write')
-    const placement = this.plan.place(tensor)
-    if ((elementOffset + data.length) * 4 > placement.byteLength)
-      throw new Error(
-        `write: ${tensor.name} holds ${placement.byteLength / 4} elements, got ${data.length} at ${elementOffset}.`,
-      )
-    if (data instanceof Int32Array !== (tensor.dtype === 'i32'))
-      throw new Error(`write: ${tensor.name} is ${tensor.dtype}, got ${data.constructor.name}.`)
+    const placement = checkWrite(this.plan, tensor, data, elementOffset)
     this.executor.write(this.buffer(placement), placement.byteOffset + elementOffset * 4, data)
   }
 
   async read(tensor: Tensor, rows?: number): Promise<Float32Array | Int32Array> {
     this.checkUsable('read')
-    const placement = this.plan.place(tensor)
-    const length = rows === undefined ? placement.byteLength / 4 : rows * tensor.width
-    if (length * 4 > placement.byteLength)
-      throw new Error(`read: ${tensor.name} holds ${placement.byteLength / 4} elements, got ${rows} rows.`)
+    const { placement, length } = checkRead(this.plan, tensor, rows)
     const bytes = await this.executor.read(this.buffer(placement), placement.byteOffset, length * 4)
     return tensor.dtype === 'i32' ? new Int32Array(bytes) : new Float32Array(bytes)
   }
@@ -94,11 +86,7 @@ export class WebGpuPlan implements LoadedPlan {
   /** The first run of a phase resolves when the device has accepted it; later ones are only submitted. */
   run(phase: string, live: Live = {}): Promise<void> | void {
     this.checkUsable('run')
-    const range = this.plan.phases[phase]
-    if (!range) throw new Error(`run: no phase ${phase}, this plan has ${Object.keys(this.plan.phases).join(', ')}.`)
-    for (const [name, capacity] of this.capacities)
-      if ((live[name] ?? 0) > capacity)
-        throw new Error(`run: ${name} is ${live[name]}, planned for at most ${capacity}.`)
+    const range = checkRun(this.plan, this.capacities, phase, live)
     this.executor.counts.runs++
     this.patch(range.first, range.count, live)
     this.executor.patience.started(this.times[phase]!)
