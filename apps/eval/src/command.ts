@@ -1,7 +1,7 @@
 /** `axpo eval` and `axpo suite calibrate`: flags in, figures out. */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { createPythonTool, defaultLimits, type RolloutSetting } from '@axpo/agent'
+import { defaultLimits, type RolloutSetting } from '@axpo/agent'
 import type { Split } from '@axpo/tasks'
 import type { RawImage, Trajectory } from '@axpo/trajectory'
 import type { Command } from 'commander'
@@ -20,7 +20,7 @@ import {
   splitOption,
   threadsOption,
 } from './options.ts'
-import { agentPorts, openSession, type Session, suiteRegistry } from './session.ts'
+import { agentPorts, openPython, openSession, type Session, suiteRegistry } from './session.ts'
 import { summariseByFamily } from './statistics.ts'
 import { formatTable, type TableRow } from './table.ts'
 import { addToolCommand } from './user-task-tool-command.ts'
@@ -52,7 +52,7 @@ async function withSession<T>(
   opened.defer(() => own?.dispose())
   const session = await openSession(flags)
   opened.defer(() => session.close())
-  const interpreter = createPythonTool()
+  const interpreter = openPython()
   opened.defer(() => interpreter.dispose())
   console.log(`device: ${session.device}`)
   await session.model.load(flags.checkpoint)

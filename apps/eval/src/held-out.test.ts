@@ -1,17 +1,17 @@
 /** The held-out family, end to end: the shipped tools, the nano tokenizer and template, the suite's questions; only the sampler is scripted. */
-import { createPythonTool, defaultLimits, type RolloutSetting, rollout, type SampleRequest } from '@axpo/agent'
+import { defaultLimits, type RolloutSetting, rollout, type SampleRequest } from '@axpo/agent'
 import { loadChatCodec, nanoDirectory } from '@axpo/model'
 import { type DemonstratedCall, loadQuestion, nanoTokenizerDirectory, type Question, rightCalls } from '@axpo/tasks'
 import { checkTrajectory, usesTool } from '@axpo/trajectory'
 import { expect, test } from 'vitest'
 import { evaluate } from './evaluate.ts'
 import { familyList } from './options.ts'
-import { suiteRegistry } from './session.ts'
+import { openPython, suiteRegistry } from './session.ts'
 import { suiteTask } from './suite-task.ts'
 
 const codec = await loadChatCodec(nanoTokenizerDirectory, nanoDirectory)
 // no question here calls it: its interpreter never starts
-const tools = suiteRegistry(createPythonTool())
+const tools = suiteRegistry(openPython())
 
 /** As Qwen writes it, and as nano's tokens have it: a space after each colon. */
 const spaced = (value: unknown): string => JSON.stringify(value).replaceAll('":', '": ')

@@ -32,6 +32,7 @@ export {
   agentPorts,
   loadCheckpointCodec,
   openExecutor,
+  openPython,
   openSession,
   type Session,
   type SessionOptions,

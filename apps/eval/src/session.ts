@@ -2,12 +2,15 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import {
   type ChatCodec as AgentCodec,
   createImageSearchTool,
+  createPythonTool,
   createSearchTool,
   createToolRegistry,
   createZoomTool,
+  type PythonTool,
   type Sampler,
   type Tool,
   type ToolRegistry,
@@ -113,6 +116,11 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       await executor.close()
     },
   }
+}
+
+/** The `python` tool of the apps: a started Python is kept beside what the set-up keeps, so that the next process starts sooner. */
+export function openPython(): PythonTool {
+  return createPythonTool({ snapshotFolder: fileURLToPath(new URL('../../../.axpo/cache', import.meta.url)) })
 }
 
 /** The suite's tools, the held-out family's included: a question offers its own ones only. `python` is given because its interpreter is started and stopped by the caller. `more`: a user's own. */

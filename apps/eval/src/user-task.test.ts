@@ -2,13 +2,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createPythonTool, defaultLimits, defineTool, type RolloutSetting, type SampleRequest } from '@axpo/agent'
+import { defaultLimits, defineTool, type RolloutSetting, type SampleRequest } from '@axpo/agent'
 import { loadChatCodec, nanoDirectory } from '@axpo/model'
 import { elementsTasks, loadUserTasks, nanoTokenizerDirectory } from '@axpo/tasks'
 import { checkTrajectory, usesTool } from '@axpo/trajectory'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { countByQuestion, defaultEvaluation, evaluate } from './evaluate.ts'
-import { suiteRegistry } from './session.ts'
+import { openPython, suiteRegistry } from './session.ts'
 import { createTaskRow, loadSplit, userTask } from './user-task.ts'
 import { loadUserTools } from './user-task-tools.ts'
 
@@ -28,7 +28,7 @@ function scripted(turn: (context: string) => string): RolloutSetting {
     return { tokens, logprobs: zeros, entropies: zeros, finish, weightVersion: 1 }
   }
   // no question here calls python: its interpreter never starts
-  const tools = suiteRegistry(createPythonTool(), [
+  const tools = suiteRegistry(openPython(), [
     defineTool({ name: 'never', description: '', parameters: {}, run: () => '' }),
   ])
   return { sampler: { sample }, codec, tools, temperature: 1, limits: defaultLimits, images: new Map() }

@@ -4,8 +4,8 @@
  */
 import { appendFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { createPythonTool, type RolloutSetting } from '@axpo/agent'
-import { countByQuestion, evaluate, openSession, type Session } from '@axpo/eval'
+import type { RolloutSetting } from '@axpo/agent'
+import { countByQuestion, evaluate, openPython, openSession, type Session } from '@axpo/eval'
 import type { RawImage } from '@axpo/trajectory'
 import { evaluationPath, loadCounts, saveCounts } from './compare-evaluation.ts'
 import { lockFolder } from './compare-lock.ts'
@@ -135,7 +135,7 @@ const lockWaitMs = 120_000
 export async function runCell(job: CellJob, report: ReportProgress): Promise<void> {
   const release = await lockFolder(job.directory, lockWaitMs)
   const session = await openSession({ device: job.device, threads: 1, checkpoint: job.checkpoint })
-  const python = createPythonTool()
+  const python = openPython()
   try {
     await python.warm()
     const agent = rolloutSetting(session, python)

@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createPythonTool } from '@axpo/agent'
-import { openSession } from '@axpo/eval'
+import { openPython, openSession } from '@axpo/eval'
 import { describeAdapter, WebGpuExecutor } from '@axpo/kernels'
 import { recipes } from '@axpo/policy'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -33,7 +32,7 @@ const config: RunConfig = {
 describe.skipIf(none)('a device lost in the second step', () => {
   it('is one error; the step before is kept and the CPU goes on with it', { timeout: 240_000 }, async () => {
     const run = join(directory, 'run')
-    const python = createPythonTool()
+    const python = openPython()
     const session = await openSession({ device: 'webgpu', threads: 1, checkpoint })
     const { executor } = session
     if (!(executor instanceof WebGpuExecutor)) throw new Error('lost device: --device webgpu must give WebGPU.')

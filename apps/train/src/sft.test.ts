@@ -1,12 +1,12 @@
-import { createPythonTool, defaultLimits, rollout, type Sampler } from '@axpo/agent'
-import { agentPorts, openSession, type Session, suiteRegistry, suiteTask } from '@axpo/eval'
+import { defaultLimits, rollout, type Sampler } from '@axpo/agent'
+import { agentPorts, openPython, openSession, type Session, suiteRegistry, suiteTask } from '@axpo/eval'
 import { demonstrationAt, families, loadQuestion, sftPhases } from '@axpo/tasks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { demonstrationTokens } from './demonstration-tokens.ts'
 import { defaultSftSettings, sftBatch, sftContext, sftLearningRate, sftPhaseAt, sftStep, sftStepCount } from './sft.ts'
 
 let session: Session
-const python = createPythonTool()
+const python = openPython()
 beforeAll(async () => {
   session = await openSession({ device: 'cpu', threads: 1 })
   await python.warm()

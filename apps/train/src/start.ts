@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { createPythonTool, type RolloutSetting } from '@axpo/agent'
-import { type EvaluationPlan, evaluate, openSession, type Session, saveEvaluation } from '@axpo/eval'
+import type { RolloutSetting } from '@axpo/agent'
+import { type EvaluationPlan, evaluate, openPython, openSession, type Session, saveEvaluation } from '@axpo/eval'
 import type { DeviceRequest } from '@axpo/kernels'
 import type { RawImage } from '@axpo/trajectory'
 import { createProgress, formatSeconds } from './progress.ts'
@@ -156,7 +156,7 @@ export async function mainJob(options: MainJobOptions): Promise<boolean> {
   const { checkpoint, device } = newRun ? { ...newRun, device: 'auto' as const } : loadRunConfig(directory)
   const session = await openSession({ device: options.device ?? device, threads, checkpoint })
   console.log(`device: ${session.device}`)
-  const python = createPythonTool()
+  const python = openPython()
   try {
     const run = newRun ? createRun(directory, newRun, session) : resumeRun(directory, session)
     checkStart(run.config)

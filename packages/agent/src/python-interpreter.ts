@@ -3,15 +3,16 @@
  * what it writes is bounded and checked. Not here: how many there are and which call gets which (python-pool.ts).
  *
  * Starting Pyodide takes seconds of CPU; from a snapshot of its memory a fraction of one. The first interpreter of this process makes the snapshot before it has run anything of a
- * model's, and all later ones load it.
+ * model's, and all later ones load it; python-snapshot.ts keeps it for the next process.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { realpathSync } from 'node:fs'
+import { readFileSync, realpathSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
-import { dirname, extname, sep } from 'node:path'
+import { dirname, extname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ProcessOptions, PythonReply } from './python-process.ts'
+import { readSnapshot, snapshotPath, writeSnapshot } from './python-snapshot.ts'
 
 export interface InterpreterOptions {
   /** Wall-clock limit of a call. */
@@ -20,6 +21,8 @@ export interface InterpreterOptions {
   readonly characters: number
   /** Python's heap; more is a MemoryError. */
   readonly memoryMiB: number
+  /** Where the memory of a started Python is kept for later processes; null: nowhere, each process starts Pyodide itself. */
+  readonly snapshotFolder: string | null
 }
 
 export type CallEnd =
@@ -48,7 +51,7 @@ const limited = (program: string, dataMiB: number): string[] =>
     : [program]
 
 function startProcess(options: InterpreterOptions, snapshot: ProcessOptions['snapshot']): ChildProcess {
-  const folder = `${realpathSync(dirname(createRequire(import.meta.url).resolve('pyodide/package.json')))}${sep}`
+  const folder = `${realpathSync(pyodideFolder())}${sep}`
   const extension = extname(import.meta.url)
   const program = here(`./python-process${extension}`)
   const readable = [folder, program, here(`./python-harness${extension}`), here('../package.json')]
@@ -220,20 +223,56 @@ export class Interpreter {
 
 let firstSnapshot: Promise<Buffer> | null = null
 
-/** A started interpreter that has run nothing yet. */
-export async function launchInterpreter(options: InterpreterOptions): Promise<Interpreter> {
-  if (firstSnapshot) {
-    const loader = new Interpreter(options, await firstSnapshot)
-    await loader.ready
-    return loader
+const pyodideFolder = () => dirname(createRequire(import.meta.url).resolve('pyodide/package.json'))
+
+function snapshotFile(options: InterpreterOptions): string | null {
+  if (options.snapshotFolder === null) return null
+  const { version } = JSON.parse(readFileSync(join(pyodideFolder(), 'package.json'), 'utf8')) as { version: string }
+  const sources = ['python-process', 'python-harness'].map((name) =>
+    readFileSync(here(`./${name}${extname(import.meta.url)}`), 'utf8'),
+  )
+  return snapshotPath(options.snapshotFolder, [version, process.version, process.arch, options.memoryMiB, ...sources])
+}
+
+async function loadInterpreter(options: InterpreterOptions, snapshot: Buffer): Promise<Interpreter> {
+  const loader = new Interpreter(options, snapshot)
+  await loader.ready
+  return loader
+}
+
+/** From a snapshot that an earlier process kept; null: there is none, or it does not start and is gone now. */
+async function launchFromFile(options: InterpreterOptions, path: string): Promise<Interpreter | null> {
+  const kept = readSnapshot(path)
+  if (!kept) return null
+  try {
+    const interpreter = await loadInterpreter(options, kept)
+    firstSnapshot ??= Promise.resolve(kept)
+    return interpreter
+  } catch {
+    rmSync(path, { force: true })
+    return null
   }
+}
+
+async function makeInterpreter(options: InterpreterOptions, path: string | null): Promise<Interpreter> {
   const maker = new Interpreter(options, null)
   firstSnapshot = maker.snapshot
   try {
-    await firstSnapshot
+    const snapshot = await firstSnapshot
+    if (path) writeSnapshot(path, snapshot)
   } catch (error) {
     firstSnapshot = null
     throw error
   }
   return maker
+}
+
+/** A started interpreter that has run nothing yet. */
+export async function launchInterpreter(options: InterpreterOptions): Promise<Interpreter> {
+  if (firstSnapshot) return loadInterpreter(options, await firstSnapshot)
+  const path = snapshotFile(options)
+  return (
+    (path && (await launchFromFile(options, path))) ||
+    (firstSnapshot ? launchInterpreter(options) : makeInterpreter(options, path))
+  )
 }
