@@ -1,3 +1,4 @@
+/** What the sampler does beside giving the learner's numbers (sampler-trainer.test.ts): sharing, stopping, room, refusals. */
 import { createCpuExecutor, type Executor } from '@axpo/kernels'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { contexts, PAD, square, tinyConfig, tinyParameters, tinyProcessor, wide } from './model.fixture.ts'
@@ -40,43 +41,6 @@ function scored(from: SampleRequest, result: SampleResult) {
 const bits = (values: Float32Array) => [...new Uint32Array(values.slice().buffer)]
 
 describe('sampler', () => {
-  it('gives the log-probabilities of the learner to the bit, many at once, forked and packed alike', async () => {
-    const requests = [0, 0, 0, 1, 1, 2, 2, 3, 3, 3].map((context, i) => request(context, i))
-    const results = await Promise.all(requests.map((r) => model.sampler.sample(r)))
-    // forks: the first half of a result continues under another key
-    const forks = requests.slice(0, 6).map((r, i) =>
-      request(0, 1000 + i, {
-        tokens: Int32Array.from([...r.tokens, ...results[i]!.tokens.subarray(0, results[i]!.tokens.length >> 1)]),
-        images: r.images,
-      }),
-    )
-    const forked = await Promise.all(forks.map((r) => model.sampler.sample(r)))
-    const all = [...requests.map((r, i) => scored(r, results[i]!)), ...forks.map((r, i) => scored(r, forked[i]!))]
-    const batch = model.learner.pack(all)
-    const learnt = await model.learner.forward(batch)
-    const scores = await model.score(all)
-    ;[...results, ...forked].forEach((result, i) => {
-      const start = all[i]!.tokens.length - result.tokens.length
-      expect(bits(result.logprobs)).toEqual(bits(learnt.logprobs[i]!.subarray(start)))
-      expect(bits(result.entropies)).toEqual(bits(learnt.entropies[i]!.subarray(start)))
-      expect(bits(scores.logprobs[i]!)).toEqual(bits(learnt.logprobs[i]!))
-      expect(result.logprobs.every((p) => p < 0 && Number.isFinite(p))).toBe(true)
-    })
-    expect(batch.microBatches.length).toBeGreaterThan(1)
-  })
-
-  it('does not depend on what else is in the batch', async () => {
-    const requests = [0, 1, 2, 3].map((context) => request(context, 50))
-    const together = await Promise.all(
-      [...requests, request(2, 51, { temperature: 0.5 })].map((r) => model.sampler.sample(r)),
-    )
-    for (const [i, r] of requests.entries()) {
-      const fresh = await create({ stepTokens: 7, kvRows: 512 })
-      expect(await fresh.sampler.sample(r)).toEqual({ ...together[i]!, weightVersion: fresh.weightVersion() })
-      fresh.close()
-    }
-  })
-
   it('computes a shared prompt once and reuses a finished sequence', async () => {
     const other = await create()
     const { sampler } = other
