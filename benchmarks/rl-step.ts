@@ -1,8 +1,9 @@
 /**
  * One step of reinforcement learning on synthetic questions: sample, optionally resample forks (AXPO's continuations), pack, forward and backward, AdamW.
- * Rewards and advantages are left out: they cost microseconds. Lengths are fixed by the caller, so every variant does the same work.
+ * Rewards and advantages are left out; product-step.ts runs the real step. Lengths are fixed by the caller, so every variant does the same work.
  */
 import type { Model, SampleResult, TrainSequence } from '../packages/model/src/index.ts'
+import { checkLengths, sampleToLength } from './full-length.ts'
 import { timed } from './timing.ts'
 import { createPrompt, type Prompt, unshared, type Workload } from './workload.ts'
 
@@ -63,7 +64,7 @@ async function continueForks(
       if (!variant.shared) context[0] = prompt.tokens[0]!
       const key = { seed: 1, step, question: fork, sample: 1000 + k }
       const maxTokens = source.tokens.length - prefix
-      const result = await model.sampler.sample({
+      const result = await sampleToLength(model.sampler, {
         tokens: context,
         images: prompt.images,
         maxTokens,
@@ -91,7 +92,9 @@ async function sampleAll(
       const prompt = variant.shared ? prompts[question]! : unshared(prompts[question]!, i)
       const key = { seed: 1, step, question, sample: i % sizes.samples }
       const request = { ...prompt, maxTokens: variant.lengthOf(i), stopTokens: [], temperature: 1, key }
-      return join(prompt, prompt.tokens, await model.sampler.sample(request))
+      const result = await sampleToLength(model.sampler, request)
+      checkLengths([result], request.maxTokens)
+      return join(prompt, prompt.tokens, result)
     }),
   )
   return [...rollouts, ...(await continueForks(model, rollouts, variant, step))]
@@ -117,7 +120,7 @@ export async function runRlStep(model: Model, workload: Workload, variant: RlVar
   const [learnerRows, learnMs] = await timed(() => learn(model, rollouts))
   const after = model.sampler.statistics
   return {
-    sampledTokens: after.sampledTokens - before.sampledTokens,
+    sampledTokens: rollouts.reduce((sum, { tokens, trainFrom }) => sum + tokens.length - trainFrom, 0),
     samplerRows: after.computedTokens - before.computedTokens,
     learnerRows,
     encodedImages: after.encodedImages - before.encodedImages,

@@ -147,7 +147,7 @@ export interface Prompt {
   readonly images: readonly ImageRef[]
 }
 
-function noiseImage(seed: number): RawImage {
+export function noiseImage(seed: number): RawImage {
   const data = new Uint8Array(IMAGE_SIDE * IMAGE_SIDE * 3)
   for (let i = 0; i < data.length; i++) data[i] = (Math.imul(i + seed * 7919, 2654435761) >>> 11) & 255
   return { width: IMAGE_SIDE, height: IMAGE_SIDE, data }

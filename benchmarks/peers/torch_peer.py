@@ -1,7 +1,7 @@
 """PyTorch side of `pnpm bench:peers`: Hugging Face's Qwen3-VL with a given config and random weights, and TRL's GRPOTrainer on it.
 
 One process, one mode (`model` or `trl`); requests and answers are JSON lines on stdin and stdout. Not here: what is compared with what (peers.ts).
-Times are milliseconds of wall clock. Everything is float32 on the CPU.
+Times are milliseconds of wall clock. Everything is float32; on CUDA without TF32, as WebGPU has none, and a time ends when the device is done.
 """
 
 import argparse
@@ -27,7 +27,9 @@ parser = argparse.ArgumentParser()
 parser.add_argument("mode", choices=["model", "trl"])
 parser.add_argument("--config", required=True, help="folder with config.json and preprocessor_config.json")
 parser.add_argument("--tokenizer", required=True, help="folder with tokenizer.json and tokenizer_config.json")
-parser.add_argument("--threads", type=int, required=True)
+parser.add_argument("--threads", type=int, default=0, help="0: as many as PyTorch takes")
+parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+parser.add_argument("--packages", help="folder with more packages, looked at after the interpreter's own")
 parser.add_argument("--scratch", required=True, help="folder TRL may write to")
 parser.add_argument("--questions", type=int, default=16)
 parser.add_argument("--rollouts", type=int, default=8)
@@ -35,14 +37,23 @@ parser.add_argument("--tokens", type=int, default=30, help="sampled tokens a rol
 parser.add_argument("--steps", type=int, default=6)
 args = parser.parse_args()
 
-os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS=str(args.threads))
-import numpy as np  # noqa: E402
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+if args.packages:
+    sys.path.append(args.packages)
 import torch  # noqa: E402
 import transformers  # noqa: E402
 
-torch.set_num_threads(args.threads)
+if args.threads:
+    torch.set_num_threads(args.threads)
 torch.manual_seed(0)
 transformers.utils.logging.set_verbosity_error()
+
+
+def now():
+    """Seconds, once the device has done what it was given."""
+    if args.device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def load_json(folder, name):
@@ -52,7 +63,7 @@ def load_json(folder, name):
 
 def load_model():
     config = transformers.Qwen3VLConfig(**load_json(args.config, "config.json"))
-    return transformers.Qwen3VLForConditionalGeneration(config).to(torch.float32)
+    return transformers.Qwen3VLForConditionalGeneration(config).to(args.device, torch.float32)
 
 
 def batch(model, sequences, tokens, prompt):
@@ -65,13 +76,31 @@ def batch(model, sequences, tokens, prompt):
     ids[:, start + 16] = config.vision_end_token_id
     vision = config.vision_config
     width = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
-    return {
+    inputs = {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
         "pixel_values": torch.rand(sequences * 64, width) * 2 - 1,
         "image_grid_thw": torch.tensor([[1, 8, 8]] * sequences),
         "mm_token_type_ids": (ids == config.image_token_id).int(),
     }
+    return {name: tensor.to(model.device) for name, tensor in inputs.items()}
+
+
+def vision_tokens(config):
+    """Of no use as output, and where image pads are sampled the next forward pass fails: never sampled."""
+    return [config.image_token_id, config.video_token_id, config.vision_start_token_id, config.vision_end_token_id]
+
+
+class Clock(transformers.StoppingCriteria):
+    """Asked after every token: keeps when the first was there."""
+
+    def __init__(self):
+        self.first = None
+
+    def __call__(self, input_ids, scores, **_):
+        if self.first is None:
+            self.first = now()
+        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
 
 class Modelling:
@@ -84,47 +113,49 @@ class Modelling:
     def train(self, sequences, tokens, prompt):
         inputs = batch(self.model, sequences, tokens, prompt)
         self.model.train()
-        start = time.perf_counter()
+        start = now()
         self.optimizer.zero_grad()
         loss = self.model(**inputs, labels=inputs["input_ids"], use_cache=False).loss
-        forward = time.perf_counter()
         loss.backward()
-        backward = time.perf_counter()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        end = time.perf_counter()
-        whole, parts = (end - start) * 1e3, [forward - start, backward - forward, end - backward]
-        return {"ms": whole, "parts": [part * 1e3 for part in parts], "loss": loss.item()}
+        return {"ms": (now() - start) * 1e3, "loss": loss.item()}
 
     def matmul(self, M, N, K):
-        a, b = torch.rand(M, K), torch.rand(K, N)
+        a, b = torch.rand(M, K, device=args.device), torch.rand(K, N, device=args.device)
         with torch.inference_mode():
             out = a @ b
-            calls, start = 0, time.perf_counter()
-            while time.perf_counter() - start < 0.03:
-                torch.mm(a, b, out=out)
-                calls += 1
-            return {"ms": (time.perf_counter() - start) / calls * 1e3}
+            calls, start = 0, now()
+            while now() - start < 0.03:
+                for _ in range(64 if args.device == "cuda" else 1):
+                    torch.mm(a, b, out=out)
+                    calls += 1
+            return {"ms": (now() - start) / calls * 1e3}
 
     def generate(self, sequences, prompt, tokens):
         inputs = batch(self.model, sequences, prompt, prompt)
-        config = self.model.config
-        pads = [config.image_token_id, config.video_token_id, config.vision_start_token_id, config.vision_end_token_id]
+        clock = Clock()
         self.model.eval()
-        start = time.perf_counter()
+        start = now()
         with torch.inference_mode():
             out = self.model.generate(
                 **inputs, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=True, temperature=1.0, top_k=0,
-                top_p=1.0, suppress_tokens=pads, pad_token_id=0, eos_token_id=479,
+                top_p=1.0, suppress_tokens=vision_tokens(self.model.config), pad_token_id=0, eos_token_id=479,
+                stopping_criteria=transformers.StoppingCriteriaList([clock]),
             )  # fmt: skip
-        ms = (time.perf_counter() - start) * 1e3
-        return {"ms": ms, "sampled": sequences * (out.shape[1] - prompt)}
+        end = now()
+        sampled = out.shape[1] - prompt
+        if sampled != tokens:
+            raise RuntimeError(f"generate: sequences must have {tokens} sampled tokens, got {sampled}.")
+        return {"firstMs": (clock.first - start) * 1e3, "wholeMs": (end - start) * 1e3}
 
 
 def run_model():
     work = Modelling()
     parameters = sum(p.numel() for p in work.model.parameters())
-    answer({"ready": f"torch {torch.__version__}, transformers {transformers.__version__}", "parameters": parameters})
+    where = torch.cuda.get_device_name() if args.device == "cuda" else "CPU"
+    ready = f"torch {torch.__version__}, transformers {transformers.__version__}, {where}"
+    answer({"ready": ready, "parameters": parameters})
     while (asked := request()) is not None:
         operation = {"train": work.train, "generate": work.generate, "matmul": work.matmul}[asked.pop("op")]
         answer(operation(**asked))
@@ -133,11 +164,13 @@ def run_model():
 def questions(count):
     """Conversations with an image each; every question is another. Images are kept as TRL's users keep them, in a datasets.Dataset."""
     import datasets
+    import numpy as np
     from PIL import Image
 
     random = np.random.default_rng(0)
     images = [Image.fromarray(random.integers(0, 256, (128, 128, 3), dtype=np.uint8)) for _ in range(count)]
-    texts = [f"compute {i} * {i + 3} % 13 % 4" for i in range(count)]
+    # four digits: every question has as many tokens, and as many as ours (product-step.ts)
+    texts = [f"compute {i:04} * {i + 3:04} % 13 % 4" for i in range(count)]
     prompts = [[{"role": "user", "content": text}] for text in texts]
     return datasets.Dataset.from_dict({"prompt": prompts, "image": images})
 
@@ -158,13 +191,23 @@ def processor():
     return ImagesOnly(Qwen2VLImageProcessorPil(**settings), tokenizer, None, chat_template=tokenizer.chat_template)
 
 
+def prompt_tokens(processing, item):
+    """As the trainer renders it: the image first, then the text."""
+    text = {"type": "text", "text": item["prompt"][0]["content"]}
+    message = [{"role": "user", "content": [{"type": "image", "image": item["image"]}, text]}]
+    rendered = processing.apply_chat_template(message, add_generation_prompt=True, tokenize=True, return_dict=True)
+    return len(rendered["input_ids"][0])
+
+
 def run_trl():
     import trl
 
-    prompt_lengths = set()
     batch_size = args.questions * args.rollouts
+    sampled = []
+    model = load_model()
 
     def reward(prompts, completions, completion_ids, **_):
+        sampled.extend(len(ids) for ids in completion_ids)
         return [float(sum(ids) % 2) for ids in completion_ids]
 
     class Turns(transformers.TrainerCallback):
@@ -173,33 +216,33 @@ def run_trl():
         def on_step_begin(self, *_, **__):
             if request() is None:
                 sys.exit(0)
-            self.start = time.perf_counter()
+            self.start = now()
 
         def on_step_end(self, *_, **__):
-            answer({"ms": (time.perf_counter() - self.start) * 1e3, "sampled": batch_size * args.tokens})
-
-    class Trainer(trl.GRPOTrainer):
-        def _generate_single_turn(self, prompt_ids, *rest, **named):
-            prompt_lengths.update(len(ids) for ids in prompt_ids)
-            return super()._generate_single_turn(prompt_ids, *rest, **named)
+            ms = (now() - self.start) * 1e3
+            if len(sampled) != batch_size or set(sampled) != {args.tokens}:
+                raise RuntimeError(f"TRL: {batch_size} rollouts must have {args.tokens} tokens each, got {sampled}.")
+            sampled.clear()
+            answer({"ms": ms})
 
     config = trl.GRPOConfig(
-        output_dir=args.scratch, use_cpu=True, bf16=False, per_device_train_batch_size=batch_size,
+        output_dir=args.scratch, use_cpu=args.device == "cpu", bf16=False, per_device_train_batch_size=batch_size,
         num_generations=args.rollouts, gradient_accumulation_steps=1, max_steps=args.steps, beta=0.0,
-        max_completion_length=args.tokens, generation_kwargs={"min_new_tokens": args.tokens}, temperature=1.0,
+        max_completion_length=args.tokens, temperature=1.0,
+        generation_kwargs={"min_new_tokens": args.tokens, "suppress_tokens": vision_tokens(model.config)},
         gradient_checkpointing=False, learning_rate=1e-5, lr_scheduler_type="constant", shuffle_dataset=False,
         report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True, dataloader_pin_memory=False,
     )  # fmt: skip
     items = questions(args.questions * args.steps)
     processing = processor()
-    trainer = Trainer(
-        model=load_model(), reward_funcs=reward, args=config, train_dataset=items, processing_class=processing,
+    trainer = trl.GRPOTrainer(
+        model=model, reward_funcs=reward, args=config, train_dataset=items, processing_class=processing,
         callbacks=[Turns()],
     )  # fmt: skip
-    item = items[0]
-    message = [{"role": "user", "content": [{"type": "image", "image": item["image"]}, {"type": "text", "text": item["prompt"][0]["content"]}]}]
-    ids = processing.apply_chat_template(message, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
-    answer({"ready": f"TRL {trl.__version__}", "promptTokens": len(ids[0]), "seen": sorted(prompt_lengths)})
+    lengths = {prompt_tokens(processing, item) for item in items}
+    if len(lengths) != 1:
+        raise RuntimeError(f"TRL: every prompt must have as many tokens, got {sorted(lengths)}.")
+    answer({"ready": f"TRL {trl.__version__}", "promptTokens": lengths.pop()})
     trainer.train()
 
 

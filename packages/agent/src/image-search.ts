@@ -128,6 +128,8 @@ function contentBox(sums: Sums): Box {
 interface Prepared {
   readonly sums: Sums
   readonly content: Box
+  /** By place: a gallery's pictures ask for the same ones, and the rollouts of a question for the same picture. */
+  readonly features: Map<string, Float64Array | null>
 }
 
 const prepared = new WeakMap<RawImage, Prepared>()
@@ -136,8 +138,17 @@ function prepare(image: RawImage): Prepared {
   let known = prepared.get(image)
   if (!known) {
     const sums = greySums(image)
-    known = { sums, content: contentBox(sums) }
+    known = { sums, content: contentBox(sums), features: new Map() }
     prepared.set(image, known)
+  }
+  return known
+}
+
+function featureAt({ sums, features }: Prepared, name: string, place: (cell: Box) => Box): Float64Array | null {
+  let known = features.get(name)
+  if (known === undefined) {
+    known = feature(sums, place)
+    features.set(name, known)
   }
   return known
 }
@@ -147,20 +158,21 @@ function prepare(image: RawImage): Prepared {
  * turned, mirrored or inverted.
  */
 export function imageSimilarity(image: RawImage, known: RawImage): number {
-  const { sums, content } = prepare(image)
+  const seen = prepare(image)
   const corpus = prepare(known)
-  const wanted = feature(corpus.sums, (cell) => boxInside(corpus.content, cell))
+  const wanted = featureAt(corpus, 'content', (cell) => boxInside(corpus.content, cell))
   if (!wanted) return 0
+  const { left, top, right, bottom } = corpus.content
   let best = 0
-  for (const symmetry of symmetries) {
-    const places = [
-      (cell: Box) => symmetry(boxInside(corpus.content, cell)),
-      (cell: Box) => boxInside(content, symmetry(cell)),
-      symmetry,
+  for (const [number, symmetry] of symmetries.entries()) {
+    const places: [string, (cell: Box) => Box][] = [
+      [`${number} ${left} ${top} ${right} ${bottom}`, (cell) => symmetry(boxInside(corpus.content, cell))],
+      [`${number} content`, (cell) => boxInside(seen.content, symmetry(cell))],
+      [`${number} whole`, symmetry],
     ]
-    for (const place of places) {
-      const seen = feature(sums, place)
-      if (seen) best = Math.max(best, Math.abs(seen.reduce((total, v, i) => total + v * wanted[i]!, 0)))
+    for (const [name, place] of places) {
+      const values = featureAt(seen, name, place)
+      if (values) best = Math.max(best, Math.abs(values.reduce((total, v, i) => total + v * wanted[i]!, 0)))
     }
   }
   return Math.min(1, best)

@@ -3,6 +3,8 @@ import { type CpuBuild, createCpuExecutor, createWebGpuExecutor, describeAdapter
 
 export interface Backend {
   readonly name: string
+  /** 0: WebGPU. */
+  readonly threads: number
   open(): Promise<Executor>
   /** Why it cannot be had here; null: it can. */
   readonly missing: string | null
@@ -12,7 +14,7 @@ function cpuBackend(build: CpuBuild, threads: number): Backend {
   const missing =
     build === 'wide' && process.arch !== 'x64' ? `build wide is for x64, this machine is ${process.arch}` : null
   const name = `the CPU, build ${build}, ${threads} thread${threads === 1 ? '' : 's'}`
-  return { name, missing, open: () => createCpuExecutor({ build, threads }) }
+  return { name, threads, missing, open: () => createCpuExecutor({ build, threads }) }
 }
 
 export const cpuBackends: readonly Backend[] = [
@@ -33,5 +35,5 @@ export async function webGpuBackend(suite: string): Promise<Backend> {
     throw new Error(
       `${suite}: a WebGPU adapter is needed, got none. Run \`npm test\`, which brings a software driver, or set AXPO_ADAPTER=none to skip.`,
     )
-  return { name: 'WebGPU', missing, open: () => createWebGpuExecutor() }
+  return { name: 'WebGPU', threads: 0, missing, open: () => createWebGpuExecutor() }
 }

@@ -207,16 +207,31 @@ async function readGolden(label: string): Promise<GoldenCase> {
   }
 }
 
-/** Largest difference over the largest absolute value of the golden. */
-export function scaledError(got: ArrayLike<number>, want: ArrayLike<number>): number {
+function largestOf(values: ArrayLike<number>): number {
+  let largest = 0
+  for (let i = 0; i < values.length; i++) largest = Math.max(largest, Math.abs(values[i]!))
+  return largest
+}
+
+/** Largest |difference| over `scale`, the largest |element| of the golden; the difference itself where that is 0. */
+export function scaledError(got: ArrayLike<number>, want: ArrayLike<number>, scale = largestOf(want)): number {
   if (got.length !== want.length) throw new Error(`parity: ${want.length} values are compared, got ${got.length}.`)
   let difference = 0
-  let scale = 0
+  for (let i = 0; i < want.length; i++) difference = Math.max(difference, Math.abs(got[i]! - want[i]!))
+  return scale === 0 ? difference : difference / scale
+}
+
+/** Elements below this share of their tensor's largest are left out element by element. */
+const LARGE_SHARE = 0.1
+
+/** Largest |difference| / |element| over the elements of at least a tenth of `scale`. */
+export function largeElementError(got: ArrayLike<number>, want: ArrayLike<number>, scale = largestOf(want)): number {
+  let error = 0
   for (let i = 0; i < want.length; i++) {
-    difference = Math.max(difference, Math.abs(got[i]! - want[i]!))
-    scale = Math.max(scale, Math.abs(want[i]!))
+    const size = Math.abs(want[i]!)
+    if (size > 0 && size >= LARGE_SHARE * scale) error = Math.max(error, Math.abs(got[i]! - want[i]!) / size)
   }
-  return difference / scale
+  return error
 }
 
 /** Reads any tensor of a packed graph after a forward pass: every activation keeps its own place. */

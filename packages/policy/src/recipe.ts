@@ -2,6 +2,7 @@
  * A recipe is a flat set of settings, the same for every method: what differs between them is data. Not here: the named recipes (recipes.ts).
  * Equation and section numbers: arXiv 2605.28774. Each field gives its unit, default and reason; a test freezes the list.
  */
+import { type KlEstimator, klEstimators } from './kl.ts'
 
 export interface RecipeSettings {
   /** N, rollouts a question; count. Default 8: the paper. */
@@ -21,10 +22,13 @@ export interface RecipeSettings {
   /** The ratio is clipped to [1 - clipLow, 1 + clipHigh]; fractions. Defaults 0.2 and 0.4: the paper. */
   readonly clipLow: number
   readonly clipHigh: number
-  /** beta of the KL term against the SFT model (k3 estimator); loss a nat. Default 1e-3: the paper. */
+  /** beta of the KL term against the SFT model; loss a nat. Default 1e-3: the paper. */
   readonly klWeight: number
-  /** 'sequence-mean': mean over the trained tokens of each rollout, 1/N each (Eq. 6, the default). 'token-mean': one mean over all trained tokens of the batch (DAPO). */
-  readonly aggregation: 'sequence-mean' | 'token-mean'
+  /**
+   * 'sequence-mean': mean over the trained tokens of each rollout, 1/N each (Eq. 6, the default). 'token-mean': one mean over all trained tokens of an update (DAPO).
+   * 'token-sum': their plain sum (verl).
+   */
+  readonly aggregation: 'sequence-mean' | 'token-mean' | 'token-sum'
   /** Delta degrees of freedom of the group's standard deviation; count. Default 1: verl, which the paper built on. */
   readonly ddof: 0 | 1
   /** Added to the standard deviation; reward units. Default 1e-6: verl. */
@@ -52,6 +56,18 @@ export interface RecipeSettings {
   readonly constantLength?: number
   /** Token surrogate: PPO's clip, CISPO's clipped weight on log-probabilities, GSPO's clip on the sequence's ratio. Default ppo: the paper. */
   readonly surrogate?: 'ppo' | 'cispo' | 'gspo'
+  /** Parts that a step's questions are split into, one optimiser update each (verl: train_batch_size / ppo_mini_batch_size); count. Default 1: the paper names no other. */
+  readonly miniBatches?: number
+  /** Passes over a step's rollouts, each of miniBatches updates (verl: ppo_epochs, TRL: num_iterations); count. Default 1: verl, TRL; the paper names no other. */
+  readonly epochs?: number
+  /** c of the dual clip: a token of negative advantage costs at most c |A| (verl: clip_ratio_c, 3 there); a ratio above 1, 0: off. Default 0: Eq. 6 has none. */
+  readonly dualClip?: number
+  /** The unclipped side of the surrogate takes the ratio up to here (TRL: delta); a ratio of at least 1, 0: off. Default 0: Eq. 6 has none. */
+  readonly ratioCap?: number
+  /** Which estimate of the KL the loss has; kl.ts. Default k3: Eq. 6. */
+  readonly klEstimator?: KlEstimator
+  /** Entropy of the trained tokens, aggregated as the loss is, is added to the objective so many times (verl: entropy_coeff, TRL: entropy_coef); loss a nat. Default 0: the paper. */
+  readonly entropyBonus?: number
 }
 
 /** Settings under the name that run folders and tables know them by. */
@@ -86,6 +102,12 @@ export const recipeDefaults = {
   refillRounds: 0,
   constantLength: 0,
   surrogate: 'ppo',
+  miniBatches: 1,
+  epochs: 1,
+  dualClip: 0,
+  ratioCap: 0,
+  klEstimator: 'k3',
+  entropyBonus: 0,
 } as const satisfies Required<RecipeSettings>
 
 /** All settings of a recipe, defaults filled in. */
@@ -107,6 +129,11 @@ const atLeastZero: Rule = [(v: number) => Number.isFinite(v) && v >= 0, 'must be
 const finite: Rule = [(v: number) => Number.isFinite(v), 'must be a finite number']
 const flag: Rule = [(v: unknown) => typeof v === 'boolean', 'must be true or false']
 
+const offOr = (holds: (v: number) => boolean, rule: string): Rule => [
+  (v: number) => Number.isFinite(v) && (v === 0 || holds(v)),
+  `must be 0 (off) or ${rule}`,
+]
+
 const rules: Readonly<Record<keyof Recipe, Rule>> = {
   name: [(v: unknown) => typeof v === 'string' && v !== '', 'must be a text that is not empty'],
   rollouts: count(1),
@@ -116,10 +143,10 @@ const rules: Readonly<Record<keyof Recipe, Rule>> = {
   prefixCredit: flag,
   separateGroups: flag,
   toolBonus: finite,
-  clipLow: [(v: number) => v >= 0 && v <= 1, 'must lie in [0, 1]'],
+  clipLow: [(v: number) => Number.isFinite(v) && v >= 0 && v <= 1, 'must lie in [0, 1]'],
   clipHigh: atLeastZero,
   klWeight: atLeastZero,
-  aggregation: oneOf('sequence-mean', 'token-mean'),
+  aggregation: oneOf('sequence-mean', 'token-mean', 'token-sum'),
   ddof: oneOf(0, 1),
   epsilon: atLeastZero,
   scale: oneOf('group', 'none'),
@@ -129,18 +156,39 @@ const rules: Readonly<Record<keyof Recipe, Rule>> = {
   refillRounds: count(0),
   constantLength: atLeastZero,
   surrogate: oneOf('ppo', 'cispo', 'gspo'),
+  miniBatches: count(1),
+  epochs: count(1),
+  dualClip: offOr((v) => v > 1, 'more than 1'),
+  ratioCap: offOr((v) => v >= 1, 'at least 1'),
+  klEstimator: oneOf(...klEstimators),
+  entropyBonus: finite,
+}
+
+/** The names of all settings. */
+export const settingNames = Object.keys(rules).filter((field) => field !== 'name')
+
+const shown = (value: unknown): string => (typeof value === 'number' ? `${value}` : (JSON.stringify(value) ?? `${value}`))
+
+/** Settings that contradict each other: which, and what to do. */
+function contradiction(recipe: Required<Recipe>): string | null {
+  const { toolBonus, budget, surrogate, dualClip, ratioCap } = recipe
+  if (toolBonus !== 0 && budget > 0)
+    return `toolBonus and budget do not combine, got ${toolBonus} and ${budget}. Set one of them to 0.`
+  if (surrogate === 'cispo' && (dualClip !== 0 || ratioCap !== 0))
+    return `dualClip and ratioCap have no meaning for cispo, whose ratio is a bounded constant, got ${dualClip} and ${ratioCap}. Set them to 0, or bound the ratio by clipHigh.`
+  return null
 }
 
 /** Throws on a value outside its range and on settings that contradict each other. */
 export function checkRecipe(recipe: Recipe): void {
-  for (const [field, value] of Object.entries(settingsOf(recipe))) {
+  const settings = settingsOf(recipe)
+  for (const [field, value] of Object.entries(settings)) {
     const [holds, rule] = rules[field as keyof Recipe] ?? [() => false, 'is not a setting']
-    if (!holds(value as never)) throw new Error(`recipe ${recipe.name}: ${field} ${rule}, got ${value}.`)
+    if (!holds(value as never))
+      throw new Error(`recipe ${recipe.name}: ${field} ${rule}, got ${shown(value)}. Correct it there.`)
   }
-  if (recipe.toolBonus !== 0 && recipe.budget > 0)
-    throw new Error(
-      `recipe ${recipe.name}: toolBonus and budget do not combine, got ${recipe.toolBonus} and ${recipe.budget}. Set one of them to 0.`,
-    )
+  const found = contradiction(settings)
+  if (found !== null) throw new Error(`recipe ${recipe.name}: ${found}`)
 }
 
 /** A recipe from JSON, such as a run's configuration. Fields that came later than the file take their defaults. */

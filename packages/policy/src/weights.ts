@@ -194,6 +194,7 @@ function tokenWeights(input: LossInput, total: number): (question: number, token
   // branches are members of the group; continuations come on top of it (Eq. 5)
   if (forkAt === 'observation')
     for (const p of plan) members.set(p.question, members.get(p.question)! + p.continuations)
+  if (recipe.aggregation === 'token-sum') return () => 1
   if (recipe.aggregation === 'token-mean') return () => 1 / Math.max(1, total)
   const length = (tokens: number) => constantLength || Math.max(1, tokens)
   return (question, tokens) => 1 / (groups.size * (members.get(question) ?? 1) * length(tokens))
