@@ -43,7 +43,8 @@ interface TokenTerm {
 function clippedTerm(ratio: number, bounded: number, advantage: number, cap: number, dual: number): TokenTerm {
   const free = Math.min(ratio, cap) * advantage
   const value = Math.min(free, bounded * advantage)
-  if (dual > 0 && advantage < 0 && dual * advantage > value) return { value: dual * advantage, gradient: 0, clipped: true }
+  if (dual > 0 && advantage < 0 && dual * advantage > value)
+    return { value: dual * advantage, gradient: 0, clipped: true }
   const active = free <= bounded * advantage && ratio <= cap
   return { value, gradient: active ? -ratio * advantage : 0, clipped: !active }
 }

@@ -167,7 +167,8 @@ const rules: Readonly<Record<keyof Recipe, Rule>> = {
 /** The names of all settings. */
 export const settingNames = Object.keys(rules).filter((field) => field !== 'name')
 
-const shown = (value: unknown): string => (typeof value === 'number' ? `${value}` : (JSON.stringify(value) ?? `${value}`))
+const shown = (value: unknown): string =>
+  typeof value === 'number' ? `${value}` : (JSON.stringify(value) ?? `${value}`)
 
 /** Settings that contradict each other: which, and what to do. */
 function contradiction(recipe: Required<Recipe>): string | null {

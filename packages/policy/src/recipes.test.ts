@@ -41,7 +41,7 @@ test('the recipes, and what each changes in the defaults', () => {
   })
 })
 
-test('the settings are frozen: twenty, beside the name', () => {
+test('the settings are frozen: twenty-six, beside the name', () => {
   expect(Object.keys(recipeDefaults)).toEqual([
     'rollouts',
     'continuations',
@@ -63,6 +63,12 @@ test('the settings are frozen: twenty, beside the name', () => {
     'refillRounds',
     'constantLength',
     'surrogate',
+    'miniBatches',
+    'epochs',
+    'dualClip',
+    'ratioCap',
+    'klEstimator',
+    'entropyBonus',
   ])
 })
 
@@ -77,9 +83,9 @@ test('a configuration written before the later settings is the same recipe, in t
 
 test('bad settings: which, the rule, the value', () => {
   const parse = (delta: Record<string, unknown>) => () => parseRecipe({ ...recipes.axpo, ...delta })
-  expect(parse({ forkAt: 'act' })).toThrow(/recipe axpo: forkAt must be one of: call, any-call, .*, got act\./)
+  expect(parse({ forkAt: 'act' })).toThrow(/recipe axpo: forkAt must be one of: call, any-call, .*, got "act"\./)
   expect(parse({ rollouts: 2.5 })).toThrow(/rollouts must be an integer >= 1, got 2\.5/)
-  expect(parse({ klWeight: '1' })).toThrow(/klWeight must be >= 0, got 1/)
+  expect(parse({ klWeight: '1' })).toThrow(/klWeight must be >= 0, got "1"/)
   expect(parse({ clipLow: 1.5 })).toThrow(/clipLow must lie in \[0, 1\]/)
   expect(parse({ budgte: 1 })).toThrow(/budgte is not a setting, got 1/)
   expect(parse({ prefixCredit: 1 })).toThrow(/prefixCredit must be true or false/)

@@ -3,8 +3,9 @@
  * toy's. It is also the shortest trainer that serves every recipe. Not here: the world (world.ts).
  */
 import type { Advantage } from '@axpo/advantage'
-import { sequenceLoss } from '../loss.ts'
-import type { Recipe } from '../recipe.ts'
+import { type SequenceLoss, sequenceLoss } from '../loss.ts'
+import { splitMiniBatches } from '../mini-batches.ts'
+import { type Recipe, settingsOf } from '../recipe.ts'
 import { planSampling, type SampledStep, type StepKey, settleSampling } from '../sampling.ts'
 import { type LossPlan, planLoss, type SequenceWeights } from '../weights.ts'
 import {
@@ -30,7 +31,7 @@ export interface ToySettings {
   readonly questions?: number
   /** Of plain gradient descent on the logits. */
   readonly learningRate?: number
-  /** Updates a step's rollouts serve; from 2 on ratios leave 1, and clips and surrogates differ. Default 1. */
+  /** Passes over a step's rollouts; from 2 updates on ratios leave 1, and clips and surrogates differ. Default: the recipe's epochs. */
   readonly updates?: number
 }
 
@@ -42,24 +43,32 @@ export function sampleToyStep(table: Table, world: ToyWorld, recipe: Recipe, key
   return settleSampling(recipe, key, sampled)
 }
 
-/** Log-probabilities of a rollout's tokens under a table [T]. */
-function score(table: Table, r: ToyRollout): Float32Array {
+/** Log-probabilities and entropies of a rollout's tokens under a table [T]. */
+function score(table: Table, r: ToyRollout): { readonly logp: Float32Array; readonly entropies: Float32Array } {
   const logp = new Float32Array(r.tokens.length)
+  const entropies = new Float32Array(r.tokens.length)
   for (let t = 0; t < logp.length; t++) {
     const row = r.rows[t]!
-    if (row >= 0) logp[t] = table.logprobs[rowOf(row).start + r.options[t]!]!
+    if (row < 0) continue
+    logp[t] = table.logprobs[rowOf(row).start + r.options[t]!]!
+    entropies[t] = table.entropies[row]!
   }
-  return logp
+  return { logp, entropies }
 }
 
 /** Adds one sequence's gradient with respect to the logits. */
-function backward(table: Table, r: ToyRollout, dLossDLogp: Float32Array, gradient: Float64Array): void {
+function backward(table: Table, r: ToyRollout, loss: SequenceLoss, gradient: Float64Array): void {
   for (let t = 0; t < r.tokens.length; t++) {
-    const d = dLossDLogp[t]!
-    if (d === 0 || r.rows[t]! < 0) continue
+    const d = loss.dLossDLogp[t]!
+    const h = loss.dLossDEntropy?.[t] ?? 0
+    if ((d === 0 && h === 0) || r.rows[t]! < 0) continue
     const { start, size } = rowOf(r.rows[t]!)
     gradient[start + r.options[t]!]! += d
-    for (let i = start; i < start + size; i++) gradient[i]! -= d * Math.exp(table.logprobs[i]!)
+    for (let i = start; i < start + size; i++) {
+      const p = Math.exp(table.logprobs[i]!)
+      gradient[i]! -= d * p
+      if (h !== 0) gradient[i]! -= h * p * (table.logprobs[i]! + table.entropies[r.rows[t]!]!)
+    }
   }
 }
 
@@ -73,8 +82,9 @@ export function toyGradient(
 ): Float64Array {
   const gradient = new Float64Array(table.logits.length)
   for (const [i, r] of sequences.entries()) {
-    const kl = recipe.klWeight > 0 ? score(reference, r) : null
-    backward(table, r, sequenceLoss(weights[i]!, recipe, score(table, r), r.logprobs, kl).dLossDLogp, gradient)
+    const kl = recipe.klWeight > 0 ? score(reference, r).logp : null
+    const { logp, entropies } = score(table, r)
+    backward(table, r, sequenceLoss(weights[i]!, recipe, logp, r.logprobs, kl, entropies), gradient)
   }
   return gradient
 }
@@ -96,7 +106,8 @@ export function runToy(
   settings: ToySettings,
   watch?: (step: SampledStep<ToyRollout>, lossPlan: LossPlan) => void,
 ): ToyRun {
-  const { recipe, seed, steps, guess, questions = 16, learningRate = toyLearningRate, updates = 1 } = settings
+  const { recipe, seed, steps, guess, questions = 16, learningRate = toyLearningRate } = settings
+  const { miniBatches, epochs } = settingsOf(recipe)
   const world = { seed, guess }
   const table = createTable(seed, toyStart)
   const reference = createTable(seed, toyStart)
@@ -110,13 +121,16 @@ export function runToy(
     watch?.(sampled, lossPlan)
     rolloutCount += rollouts.length + dropped.length
     continuationCount += continuations.length
-    const sequences = [...rollouts, ...continuations]
-    const weights = [...lossPlan.rollouts, ...lossPlan.continuations]
-    for (let update = 0; update < updates; update++) {
-      const gradient = toyGradient(table, reference, recipe, sequences, weights)
-      for (let i = 0; i < gradient.length; i++) table.logits[i]! -= learningRate * gradient[i]!
-      normalise(table)
-    }
+    const parts = splitMiniBatches(sampled, miniBatches).map((part) => {
+      const own = miniBatches === 1 ? lossPlan : planLoss({ ...part, recipe, advantage })
+      return { sequences: [...part.rollouts, ...part.continuations], weights: [...own.rollouts, ...own.continuations] }
+    })
+    for (let epoch = 0; epoch < (settings.updates ?? epochs); epoch++)
+      for (const { sequences, weights } of parts) {
+        const gradient = toyGradient(table, reference, recipe, sequences, weights)
+        for (let i = 0; i < gradient.length; i++) table.logits[i]! -= learningRate * gradient[i]!
+        normalise(table)
+      }
     curve.push(toyValue(table, world))
   }
   return { curve, rollouts: rolloutCount, continuations: continuationCount, table }
