@@ -24,23 +24,35 @@
   return (f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 2)) + (f32x4.extract_lane(x, 1) + f32x4.extract_lane(x, 3));
 }
 
+/** Constants of exp4 and log4, read from memory: V8 builds a vector constant anew at every use, which takes longer. */
+const CONSTANTS = memory.data<f32>([
+  // exp4: bounds, rounding, 1 / ln 2, ln 2 in two parts, polynomial
+  -87.33, 88.37, 12582912.0, 1.44269504, 2.12194440e-4, -0.693359375,
+  1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5, 1,
+  // log4: square root of 1/2, polynomial, ln 2 in two parts
+  0.707106781, 7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1,
+  -2.4999993993e-1, 3.3333331174e-1, -2.12194440e-4, 0.693359375, -0.5,
+]);
+// @ts-ignore: decorator
+@inline function constant(index: i32): v128 { return v128.load32_splat(CONSTANTS + (<usize>index << 2)); }
+
 /** e^x, about 1e-7 relative; 0 below -87.33. */
 // @ts-ignore: decorator
 @inline export function exp4(x: v128): v128 {
-  const clamped = f32x4.pmin(f32x4.pmax(x, f32x4.splat(-87.33)), f32x4.splat(88.37));
-  const magic = f32x4.splat(12582912.0);
-  const shifted = madd(clamped, f32x4.splat(1.44269504), magic);
+  const clamped = f32x4.pmin(f32x4.pmax(x, constant(0)), constant(1));
+  const magic = constant(2);
+  const shifted = madd(clamped, constant(3), magic);
   const n = f32x4.sub(shifted, magic);
-  const r = madd(n, f32x4.splat(2.12194440e-4), madd(n, f32x4.splat(-0.693359375), clamped));
-  let p = f32x4.splat(1.9875691500e-4);
-  p = madd(p, r, f32x4.splat(1.3981999507e-3));
-  p = madd(p, r, f32x4.splat(8.3334519073e-3));
-  p = madd(p, r, f32x4.splat(4.1665795894e-2));
-  p = madd(p, r, f32x4.splat(1.6666665459e-1));
-  p = madd(p, r, f32x4.splat(0.5));
-  p = f32x4.add(madd(p, f32x4.mul(r, r), r), f32x4.splat(1.0));
+  const r = madd(n, constant(4), madd(n, constant(5), clamped));
+  let p = constant(6);
+  p = madd(p, r, constant(7));
+  p = madd(p, r, constant(8));
+  p = madd(p, r, constant(9));
+  p = madd(p, r, constant(10));
+  p = madd(p, r, constant(11));
+  p = f32x4.add(madd(p, f32x4.mul(r, r), r), constant(12));
   const scale = i32x4.shl(i32x4.add(i32x4.sub(shifted, magic), i32x4.splat(127)), 23);
-  return v128.andnot(f32x4.mul(p, scale), f32x4.lt(x, f32x4.splat(-87.33)));
+  return v128.andnot(f32x4.mul(p, scale), f32x4.lt(x, constant(0)));
 }
 // @ts-ignore: decorator
 @inline export function exp1(x: f32): f32 { return f32x4.extract_lane(exp4(f32x4.splat(x)), 0); }
@@ -49,21 +61,21 @@
 // @ts-ignore: decorator
 @inline export function log4(x: v128): v128 {
   const half = v128.or(v128.and(x, i32x4.splat(0x007fffff)), i32x4.splat(0x3f000000));
-  const low = f32x4.lt(half, f32x4.splat(0.707106781));
+  const low = f32x4.lt(half, constant(13));
   const e = f32x4.convert_i32x4_s(i32x4.add(i32x4.sub(i32x4.shr_u(x, 23), i32x4.splat(126)), low));
-  const m = f32x4.sub(f32x4.add(half, v128.and(half, low)), f32x4.splat(1));
-  let p = f32x4.splat(7.0376836292e-2);
-  p = madd(p, m, f32x4.splat(-1.1514610310e-1));
-  p = madd(p, m, f32x4.splat(1.1676998740e-1));
-  p = madd(p, m, f32x4.splat(-1.2420140846e-1));
-  p = madd(p, m, f32x4.splat(1.4249322787e-1));
-  p = madd(p, m, f32x4.splat(-1.6668057665e-1));
-  p = madd(p, m, f32x4.splat(2.0000714765e-1));
-  p = madd(p, m, f32x4.splat(-2.4999993993e-1));
-  p = madd(p, m, f32x4.splat(3.3333331174e-1));
+  const m = f32x4.sub(f32x4.add(half, v128.and(half, low)), constant(12));
+  let p = constant(14);
+  p = madd(p, m, constant(15));
+  p = madd(p, m, constant(16));
+  p = madd(p, m, constant(17));
+  p = madd(p, m, constant(18));
+  p = madd(p, m, constant(19));
+  p = madd(p, m, constant(20));
+  p = madd(p, m, constant(21));
+  p = madd(p, m, constant(22));
   const square = f32x4.mul(m, m);
-  const small = madd(e, f32x4.splat(-2.12194440e-4), f32x4.mul(f32x4.mul(p, m), square));
-  return madd(e, f32x4.splat(0.693359375), f32x4.add(m, madd(square, f32x4.splat(-0.5), small)));
+  const small = madd(e, constant(23), f32x4.mul(f32x4.mul(p, m), square));
+  return madd(e, constant(24), f32x4.add(m, madd(square, constant(25), small)));
 }
 
 // @ts-ignore: decorator

@@ -12,10 +12,10 @@ const PANEL_A: usize = 131072, SPARE: usize = 151552, START: usize = 151808;
 /** Rows of A[K, M] that are packed at once: four tiles. */
 const GROUP: i32 = 20;
 
-/** Few rows: narrow chunks, so that there is one for every thread. */
+/** Few rows: narrow chunks, about two for every thread or more. */
 // @ts-ignore: decorator
 @inline function chunkColumns(M: i32, N: i32): i32 {
-  if (threads > 1 && M <= 128) return 32;
+  if (threads > 1 && M <= 128) return min(32, divideUp(N, 16 * threads) * 8);
   const across = divideUp(N, WIDTH);
   return divideUp(divideUp(N, across), 8) * 8;
 }
