@@ -1,8 +1,9 @@
 /**
  * `pnpm bench`: our own speed and memory. Sections in kernels.ts, train.ts, decode.ts, rl.ts, sharing.ts, memory.ts; peers in peers.ts.
- *   pnpm bench [--only kernels,train,decode,rl,sharing,memory] [--device cpu|webgpu] [--quick] [--repetitions n] [--thread-clock] [--write]
+ *   pnpm bench [--only kernels,train,decode,rl,sharing,memory] [--device cpu|webgpu] [--build plain|fma|wide] [--quick] [--repetitions n] [--thread-clock] [--write [--busy]]
  */
 import { cpuDevice, type Device, listDevices } from './devices.ts'
+import { checkQuiet, readLoad } from './load.ts'
 import { parseOptions, type SectionName } from './options.ts'
 import { printTable, type Table, writeReport } from './report.ts'
 import { useThreadClock } from './timing.ts'
@@ -32,9 +33,12 @@ async function main(): Promise<void> {
   const args = process.argv.slice(2)
   const options = parseOptions(args)
   if (options.threadClock) useThreadClock()
+  const load = await readLoad()
+  // the clock of a thread does not run while others have the processor
+  if (options.write) checkQuiet(load, options.busy || options.threadClock)
   const { devices, notes } = options.threadClock
-    ? { devices: [cpuDevice(1)], notes: [threadClockNote] }
-    : await listDevices(options.device)
+    ? { devices: [cpuDevice(1, options.build)], notes: [threadClockNote] }
+    : await listDevices(options.device, options.build)
   const start = performance.now()
   const tables: Table[] = []
   const samples: Record<string, unknown> = {}
@@ -55,15 +59,17 @@ async function main(): Promise<void> {
   for (const note of all) process.stdout.write(`\n${note}\n`)
   if (!options.write) return
   const part = options.only.length === Object.keys(sections).length ? '' : `-${options.only.join('-')}`
+  const build = options.build ? `-${options.build}` : ''
   const where = options.threadClock ? '-thread-clock' : options.device === 'all' ? '' : `-${options.device}`
   const command = ['pnpm bench', ...args].join(' ')
   await writeReport({
-    name: `bench${part}${where}`,
+    name: `bench${part}${where}${build}`,
     command,
     tables,
     notes: all,
     samples,
     seconds: (performance.now() - start) / 1000,
+    load,
   })
 }
 

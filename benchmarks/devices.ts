@@ -1,6 +1,7 @@
 /** Executors to measure on, and the sizes each can bear: CPU with one and two threads, and the machine's WebGPU adapter. */
 import { availableParallelism } from 'node:os'
 import {
+  type CpuBuild,
   createCpuExecutor,
   createWebGpuExecutor,
   describeAdapter,
@@ -18,12 +19,13 @@ export interface Device {
   open(): Promise<Executor>
 }
 
-export function cpuDevice(threads: number): Device {
+/** `build` of the kernels: plain, fma, wide; default what the executor chooses. */
+export function cpuDevice(threads: number, build?: CpuBuild): Device {
   return {
-    name: `CPU ${threads} thread${threads === 1 ? '' : 's'}`,
+    name: `CPU${build ? ` ${build}` : ''} ${threads} thread${threads === 1 ? '' : 's'}`,
     kind: 'cpu',
     threads,
-    open: () => createCpuExecutor({ threads }),
+    open: () => createCpuExecutor({ threads, ...(build ? { build } : {}) }),
   }
 }
 
@@ -33,10 +35,11 @@ export interface DeviceList {
   readonly notes: readonly string[]
 }
 
-export async function listDevices(which: 'all' | 'cpu' | 'webgpu'): Promise<DeviceList> {
+export async function listDevices(which: 'all' | 'cpu' | 'webgpu', build?: CpuBuild): Promise<DeviceList> {
   const devices: Device[] = []
   const notes: string[] = []
-  if (which !== 'webgpu') devices.push(cpuDevice(1), ...(availableParallelism() > 1 ? [cpuDevice(2)] : []))
+  if (which !== 'webgpu')
+    devices.push(cpuDevice(1, build), ...(availableParallelism() > 1 ? [cpuDevice(2, build)] : []))
   if (which === 'cpu') return { devices, notes }
   const adapter = await describeAdapter()
   if (!adapter) {

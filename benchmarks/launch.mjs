@@ -12,7 +12,9 @@ await runMain(async () => {
   const programs = ['bench', 'peers', 'soak']
   if (!programs.includes(program))
     throw new SetupError(`launch: the program must be one of ${programs.join(', ')}, got "${program}". Correct it.`)
-  const onCpu = program === 'peers' || args.includes('--device=cpu') || args[args.indexOf('--device') + 1] === 'cpu'
+  const given = args.find((arg) => arg.startsWith('--device='))?.slice('--device='.length)
+  const device = given ?? (args.includes('--device') ? args[args.indexOf('--device') + 1] : undefined)
+  const onCpu = device === 'cpu' || (program === 'peers' && device === undefined)
   const ready = await setup({ adapter: onCpu ? 'none' : 'any', quiet: true })
   const main = fileURLToPath(new URL(`${program}.ts`, import.meta.url))
   return launch(ready.node, [...ready.nodeArgs, main, ...args.filter((arg) => arg !== '--')], { env: ready.env })

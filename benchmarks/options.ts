@@ -1,5 +1,6 @@
 /** Flags of the benchmarks. Not here: what is measured. */
 import { parseArgs } from 'node:util'
+import type { CpuBuild } from '../packages/kernels/src/index.ts'
 
 export const sectionNames = ['kernels', 'train', 'decode', 'rl', 'sharing', 'memory'] as const
 export type SectionName = (typeof sectionNames)[number]
@@ -13,8 +14,12 @@ export interface BenchOptions {
   readonly repetitions: number | undefined
   /** Times are the calling thread's computing time: one CPU thread only, on a machine that is busy with other things. */
   readonly threadClock: boolean
-  /** Writes results/<name>.json and .md. */
+  /** Writes results/<name>.json and .md; refused where others keep the machine busy. */
   readonly write: boolean
+  /** Writes all the same. */
+  readonly busy: boolean
+  /** Of the CPU kernels; default: the one that the executor chooses. */
+  readonly build: CpuBuild | undefined
 }
 
 function choose<T extends string>(flag: string, value: string, allowed: readonly T[]): T {
@@ -41,6 +46,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       repetitions: { type: 'string' },
       'thread-clock': { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
+      busy: { type: 'boolean', default: false },
+      build: { type: 'string' },
     },
   })
   return {
@@ -50,5 +57,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     repetitions: parseRepetitions(values.repetitions),
     threadClock: values['thread-clock'],
     write: values.write,
+    busy: values.busy,
+    build: values.build === undefined ? undefined : choose('build', values.build, ['plain', 'fma', 'wide'] as const),
   }
 }

@@ -1,77 +1,113 @@
 /**
  * `pnpm bench:peers`: the same work in our code and in the peers, one after the other, round after round, on the same machine and threads.
- *   pnpm bench:peers [--only python,trl,js,products] [--quick] [--repetitions n] [--write] [--folder <of the installed peers>] [--python <interpreter>]
+ *   pnpm bench:peers [--only python,trl,js,products] [--device cpu|gpu] [--quick] [--repetitions n] [--write [--busy]]
+ *     [--folder <of the installed peers>] [--python <makes their environment>] [--interpreter <has PyTorch already>] [--packages <more for it>]
+ * --device gpu: ours on WebGPU against PyTorch on CUDA, python and trl only.
  * PyTorch eager (training step), transformers' generate, TRL's GRPOTrainer (whole step), training steps of jax-js and tfjs, matrix products of these and
  * of onnxruntime-web.
  * Not here: how the peers are installed (peers/install.ts) or what they run (peers/torch_peer.py, peers/js/*).
  */
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { checkQuiet, readLoad } from './load.ts'
 import { parseRepetitions } from './options.ts'
 import { defaultInstall, installJavaScript, installPython } from './peers/install.ts'
 import { compareTextTraining } from './peers/javascript.ts'
 import { compareProducts } from './peers/products.ts'
 import { comparePyTorch, compareTrl } from './peers/python.ts'
+import type { PythonPeer } from './peers/python-process.ts'
 import { printTable, type Table, writeReport } from './report.ts'
 
 const parts = ['python', 'trl', 'js', 'products'] as const
+type Part = (typeof parts)[number]
+const gpuParts: readonly Part[] = ['python', 'trl']
+
+const leftOut =
+  'JavaScript peers left out. No training: onnxruntime-web and transformers.js (in the products, on which transformers.js runs too), node-llama-cpp. No prebuilt binary without a network beyond npm: tfjs-node. Not on npm: torchlette, Piston. WebGPU here is a driver on the CPU, where tfjs-webgpu takes seven times as long a training step as jax-js wasm, jax-js on WebGPU eleven times and two minutes to compile, and webgpu-torch reaches 0.5 GFLOP/s (measured once, no figures of this report).'
 
 export interface Comparison {
   readonly tables: readonly Table[]
   readonly samples: unknown
 }
 
-async function main(): Promise<void> {
-  const args = process.argv.slice(2)
+/** Which PyTorch, and where it comes from: installed here, or an interpreter that has it already. */
+async function findPython(options: ReturnType<typeof parse>): Promise<PythonPeer | { readonly failure: string }> {
+  const device = options.device === 'gpu' ? 'cuda' : 'cpu'
+  const packages = options.packages ? { packages: options.packages } : {}
+  if (options.interpreter) return { interpreter: options.interpreter, scratch: options.folder, device, ...packages }
+  const installed = await installPython(options)
+  if ('failure' in installed) return installed
+  const { path } = installed
+  return { interpreter: join(path, 'bin', 'python'), scratch: join(path, 'scratch'), device }
+}
+
+function parse(args: string[]) {
   const { values } = parseArgs({
     args,
     options: {
       only: { type: 'string' },
+      device: { type: 'string', default: 'cpu' },
       quick: { type: 'boolean', default: false },
       repetitions: { type: 'string' },
       write: { type: 'boolean', default: false },
+      busy: { type: 'boolean', default: false },
       folder: { type: 'string', default: defaultInstall.folder },
       python: { type: 'string', default: defaultInstall.python },
+      interpreter: { type: 'string' },
+      packages: { type: 'string' },
     },
   })
-  const effort = { quick: values.quick, repetitions: parseRepetitions(values.repetitions) }
-  const only = values.only?.split(',') ?? parts
-  const unknown = only.find((name) => !parts.some((part) => part === name))
-  if (unknown) throw new Error(`peers: --only must be some of ${parts.join(', ')}, got ${unknown}. Correct it.`)
+  if (values.device !== 'cpu' && values.device !== 'gpu')
+    throw new Error(`peers: --device must be cpu or gpu, got ${values.device}. Correct it.`)
+  const all: readonly Part[] = values.device === 'gpu' ? gpuParts : parts
+  const only: readonly string[] = values.only?.split(',') ?? all
+  const unknown = only.find((name) => !all.some((part) => part === name))
+  if (unknown)
+    throw new Error(`peers: --only must be some of ${all.join(', ')} on ${values.device}, got ${unknown}. Correct it.`)
+  return { ...values, only, whole: only.length === all.length }
+}
+
+async function main(): Promise<void> {
+  const args = process.argv.slice(2)
+  const options = parse(args)
+  const effort = { quick: options.quick, repetitions: parseRepetitions(options.repetitions) }
+  const load = await readLoad()
+  if (options.write) checkQuiet(load, options.busy)
   const notes = [
-    'Ours, peer, ours, peer, ...: medians, and the ratio is the median of the rounds. Installing is not timed.',
+    'All contenders in turn, round after round; who is not measured is stopped. Medians. Installing is not timed.',
+    ...(options.device === 'cpu' ? [leftOut] : []),
   ]
   const tables: Table[] = []
   const samples: Record<string, unknown> = {}
-  const [python, js] = [await installPython(values), await installJavaScript(values)]
-  for (const installed of [python, js]) if ('failure' in installed) notes.push(installed.failure)
+  const [python, js] = [await findPython(options), options.device === 'cpu' ? await installJavaScript(options) : null]
+  for (const found of [python, js]) if (found && 'failure' in found) notes.push(found.failure)
   const start = performance.now()
-  const measure = async (name: (typeof parts)[number], compare: () => Promise<Comparison>) => {
-    if (!only.includes(name)) return
+  let failed = false
+  const measure = async (name: Part, compare: () => Promise<Comparison>) => {
+    if (!options.only.includes(name)) return
     try {
       const result = await compare()
       for (const table of result.tables) printTable(table)
       tables.push(...result.tables)
       samples[name] = result.samples
     } catch (error) {
+      failed = true
       notes.push(`${name}: could not be compared: ${(error as Error).message}`)
     }
   }
-  if ('path' in python) {
-    const { path } = python
-    await measure('python', () => comparePyTorch(path, effort))
-    await measure('trl', () => compareTrl(path, effort))
+  if (!('failure' in python)) {
+    await measure('python', () => comparePyTorch(python, effort))
+    await measure('trl', () => compareTrl(python, effort))
   }
-  if ('path' in js) {
-    const { path } = js
-    await measure('js', () => compareTextTraining(path, effort))
-  }
-  await measure('products', () =>
-    compareProducts('path' in js ? js.path : null, 'path' in python ? python.path : null, effort),
-  )
-  if (values.quick) notes.push('--quick: one round of small sizes; shows that everything runs, measures nothing.')
+  const folder = js && 'path' in js ? js.path : null
+  if (folder) await measure('js', () => compareTextTraining(folder, effort))
+  if (options.device === 'cpu')
+    await measure('products', () => compareProducts(folder, 'failure' in python ? null : python, effort))
+  if (options.quick) notes.push('--quick: one round of small sizes; shows that everything runs, measures nothing.')
   for (const note of notes) process.stdout.write(`\n${note}\n`)
-  if (!values.write) return
-  const name = only === parts ? 'peers' : `peers-${only.join('-')}`
+  if (failed) process.exitCode = 1
+  if (!options.write) return
+  const name = ['peers', ...(options.device === 'gpu' ? ['gpu'] : []), ...(options.whole ? [] : options.only)].join('-')
   await writeReport({
     name,
     command: ['pnpm bench:peers', ...args].join(' '),
@@ -79,8 +115,9 @@ async function main(): Promise<void> {
     notes,
     samples,
     seconds: (performance.now() - start) / 1000,
+    load,
   })
 }
 
 await main()
-process.exit(0)
+process.exit()

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { describeLoad, type Load, loadAverage } from './load.ts'
 
 export interface Table {
   readonly title: string
@@ -18,6 +19,8 @@ export interface Report {
   readonly tables: readonly Table[]
   readonly notes: readonly string[]
   readonly seconds: number
+  /** At the start; left out by programs whose figures are not times. */
+  readonly load?: Load
   /** Anything more for the JSON file: samples of all repetitions. */
   readonly samples?: unknown
 }
@@ -89,12 +92,15 @@ export async function writeReport(report: Report): Promise<void> {
   const directory = new URL('./results/', import.meta.url)
   await mkdir(directory, { recursive: true })
   const { name, command, tables, notes, seconds } = report
-  const head = { command, date, commit: commit(), machine, seconds: Math.round(seconds), notes }
+  const endAverage = loadAverage()
+  const load = report.load ? { ...report.load, endAverage } : null
+  const head = { command, date, commit: commit(), machine, load, seconds: Math.round(seconds), notes }
   const markdown = [
     `# ${name}`,
     '',
     `\`${command}\`, ${date.slice(0, 16).replace('T', ' ')} UTC, commit ${head.commit}, ${head.seconds} s.`,
     `${machine.cpu}, ${machine.memoryGiB} GiB, ${machine.system}, Node ${machine.node}.`,
+    ...(report.load ? ['', describeLoad(report.load, endAverage)] : []),
     ...notes.flatMap((note) => ['', note]),
     '',
     ...tables.map(markdownTable),

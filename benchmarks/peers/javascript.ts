@@ -4,8 +4,9 @@ import type { Comparison } from '../peers.ts'
 import { type Case, interleave } from '../timing.ts'
 import { runTrainStep } from '../train.ts'
 import { createTextSequences, type Effort, loadWorkload, type Workload } from '../workload.ts'
+import { comparisonTables, type Work } from './comparison.ts'
 import { PeerProcess } from './peer-process.ts'
-import { comparisonColumns, comparisonLine, type Line, openOurs } from './python.ts'
+import { openOurs } from './python.ts'
 
 const peers = [
   { name: 'jax-js wasm', file: 'jax.mjs' },
@@ -18,6 +19,25 @@ export function startScript(folder: string, file: string, ...args: string[]): Pe
   })
 }
 
+interface Step {
+  readonly ms: number
+  /** Of the peers, nats; ours has other weights and other tokens. */
+  readonly loss: number | null
+}
+
+/** Relative; rounding of two libraries over some steps. */
+const lossGapLimit = 1e-3
+
+/** The peers start from the same weights and see the same tokens: whose losses differ did not do the same work. */
+function describeLosses(a: readonly Step[], b: readonly Step[]): string {
+  const gaps = a.map(({ loss }, i) => Math.abs(loss! - b[i]!.loss!) / Math.abs(loss!))
+  const worst = Math.max(...gaps)
+  const list = (steps: readonly Step[]) => steps.map(({ loss }) => loss!.toFixed(5)).join(', ')
+  const words = `losses of ${peers[0].name} ${list(a)}; of ${peers[1].name} ${list(b)} (the step that warms up left out): at most ${worst.toExponential(1)} apart, relative`
+  if (!(worst <= lossGapLimit)) throw new Error(`js: losses must be within ${lossGapLimit}, got ${words}.`)
+  return `Same weights, same tokens: ${words}.`
+}
+
 export async function compareTextTraining(folder: string, effort: Effort): Promise<Comparison> {
   const loaded = await loadWorkload('nano', 'cpu', effort)
   // the last token of ours is only a target
@@ -28,31 +48,34 @@ export async function compareTextTraining(folder: string, effort: Effort): Promi
   const running = peers.map(({ name, file }) => ({ name, process: startScript(folder, file) }))
   try {
     for (const { process: peer } of running) await peer.ready()
-    const cases: Case<number>[] = running.flatMap(({ name, process: peer }) => [
-      {
-        name: `ours before ${name}`,
-        run: async (step) => (await runTrainStep(ours.model, createTextSequences(workload, step))).whole,
-      },
-      { name, run: () => peer.milliseconds({ op: 'train', sequences, tokens }) },
-    ])
-    const results = await interleave(cases, effort.quick ? 1 : (effort.repetitions ?? 3))
-    const lines: Line[] = running.map(({ name }) => ({
-      work: `training step, nano without images, ${sequences} x ${tokens}, 1 thread`,
-      ours: results.get(`ours before ${name}`)!,
-      peer: results.get(name)!,
-      peerName: name,
-      tokens: sequences * tokens,
-    }))
-    const notes = [
-      'The peers leave out rotary positions and gradient clipping; jax-js runs the whole step as one compiled function. Their losses agree with each other to five digits.',
+    const runOurs = async (step: number): Promise<Step> => ({
+      ms: (await runTrainStep(ours.model, createTextSequences(workload, step))).whole,
+      loss: null,
+    })
+    const cases: Case<Step>[] = [
+      { name: 'ours', run: runOurs },
+      ...running.map(({ name, process: peer }) => ({
+        name,
+        run: () => peer.numbers({ op: 'train', sequences, tokens }, ['ms', 'loss']),
+      })),
     ]
-    const table = {
-      title: 'Training step against JavaScript peers',
-      columns: comparisonColumns,
-      rows: lines.map(comparisonLine),
-      notes,
+    const results = await interleave(cases, effort.quick ? 1 : (effort.repetitions ?? 3))
+    const measured = [...results].map(([who, steps]) => ({
+      who,
+      ours: who === 'ours',
+      threads: 1,
+      how: '',
+      samples: steps.map(({ ms }) => ({ ms, tokens: sequences * tokens })),
+    }))
+    const works: Work[] = [{ name: `training step, nano without images, ${sequences} x ${tokens}`, measured }]
+    const notes = [
+      'The peers leave out rotary positions and gradient clipping, which ours has; jax-js runs the whole step as one compiled function. Time of ours includes packing, theirs begins with one-hot rows made.',
+      describeLosses(results.get(peers[0].name)!, results.get(peers[1].name)!),
+    ]
+    return {
+      tables: comparisonTables('Training step against JavaScript peers', works, notes),
+      samples: { works, steps: Object.fromEntries(results) },
     }
-    return { tables: [table], samples: lines }
   } finally {
     for (const { process: peer } of running) peer.close()
     await ours.close()

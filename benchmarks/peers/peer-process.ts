@@ -1,6 +1,17 @@
-/** A peer in a process of its own that answers requests, one JSON line each. It computes only while asked. */
+/**
+ * A peer in a process of its own that answers requests, one JSON line each. Between answers it is stopped by signal (where the system has signals), so that
+ * threads which spin while they wait, as OpenMP's active ones do, take nothing from whoever is measured then.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+
+const canPause = process.platform !== 'win32'
+
+/** A stopped child would not see that its parent is gone. */
+const alive = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGKILL')
+})
 
 export type Answer = Readonly<Record<string, unknown>>
 
@@ -30,6 +41,7 @@ export class PeerProcess {
       this.end(new Error(`exit ${code}: ${this.errors.trim().split('\n').slice(-3).join(' / ')}`)),
     )
     this.child.stdin!.on('error', () => {})
+    alive.add(this.child)
   }
 
   /** The line a peer says when it is ready. Rejects where it could not start. */
@@ -38,20 +50,30 @@ export class PeerProcess {
   }
 
   ask(request: Readonly<Record<string, unknown>>): Promise<Answer> {
+    if (canPause) this.child.kill('SIGCONT')
     this.child.stdin!.write(`${JSON.stringify(request)}\n`)
     return this.next()
   }
 
+  /** Numbers of the answer, by name. */
+  async numbers<const Name extends string>(
+    request: Readonly<Record<string, unknown>>,
+    names: readonly Name[],
+  ): Promise<Readonly<Record<Name, number>>> {
+    const answer = await this.ask(request)
+    for (const name of names)
+      if (typeof answer[name] !== 'number')
+        throw new Error(`peer: an answer must have ${name}, got ${JSON.stringify(answer)}.`)
+    return answer as Readonly<Record<Name, number>>
+  }
+
   /** Milliseconds of the answer. */
   async milliseconds(request: Readonly<Record<string, unknown>>): Promise<number> {
-    const { ms } = await this.ask(request)
-    if (typeof ms !== 'number') throw new Error(`peer: an answer must have ms, got ${JSON.stringify(ms)}.`)
-    return ms
+    return (await this.numbers(request, ['ms'])).ms
   }
 
   close(): void {
-    this.child.stdin!.end()
-    this.child.kill()
+    this.child.kill('SIGKILL')
   }
 
   private next(): Promise<Answer> {
@@ -63,6 +85,7 @@ export class PeerProcess {
 
   private take(line: string): void {
     const answer = JSON.parse(line) as Answer
+    if (canPause) this.child.kill('SIGSTOP')
     const first = this.waiting.shift()
     if (first) first.resolve(answer)
     else this.early.push(answer)
@@ -70,6 +93,7 @@ export class PeerProcess {
 
   private end(error: Error): void {
     this.ended ??= error
+    alive.delete(this.child)
     for (const { reject } of this.waiting.splice(0)) reject(this.ended)
   }
 }

@@ -1,4 +1,7 @@
-/** Matrix products of ours and of the JavaScript peers (and of PyTorch, as what native AVX code does), GFLOP/s. C[M, N] = A[M, K] B[K, N], both given at each call. */
+/**
+ * Matrix products of ours and of the JavaScript peers (and of PyTorch, as what native AVX code does), GFLOP/s. C[M, N] = A[M, K] B[K, N]. Operands and result
+ * stay where each library keeps its tensors, except where a row says that they are copied.
+ */
 import { createCpuExecutor } from '../../packages/kernels/src/index.ts'
 import { loadGemm, timePhase } from '../kernels.ts'
 import type { Comparison } from '../peers.ts'
@@ -6,7 +9,7 @@ import { type Case, interleave, median } from '../timing.ts'
 import type { Effort } from '../workload.ts'
 import { startScript } from './javascript.ts'
 import type { PeerProcess } from './peer-process.ts'
-import { startMatmulPeer } from './python.ts'
+import { type PythonPeer, startPython, variantsOf } from './python-process.ts'
 
 const shapes = [
   { M: 512, N: 512, K: 512 },
@@ -42,39 +45,55 @@ async function ours(threads: number): Promise<Contender> {
   }
 }
 
-async function peer(name: string, threads: number, start: () => PeerProcess): Promise<Contender> {
+async function peer({ name, threads, start, ask }: Peer): Promise<Contender> {
   const child = start()
   await child.ready()
-  return { name, threads, run: (shape) => child.milliseconds({ op: 'matmul', ...shape }), close: () => child.close() }
+  return {
+    name,
+    threads,
+    run: (shape) => child.milliseconds({ op: 'matmul', ...shape, ...ask }),
+    close: () => child.close(),
+  }
 }
 
-function listPeers(
+interface Peer {
+  readonly name: string
+  readonly threads: number
+  readonly start: () => PeerProcess
+  /** More of the request. */
+  readonly ask?: Readonly<Record<string, unknown>>
+}
+
+const javaScriptPeers = (folder: string): Peer[] => [
+  { name: 'tfjs wasm', threads: 1, start: () => startScript(folder, 'tfjs.mjs') },
+  { name: 'jax-js wasm', threads: 1, start: () => startScript(folder, 'jax.mjs') },
+  ...[1, 2].flatMap((threads) =>
+    [
+      { name: 'onnxruntime-web wasm, operands and result copied', ask: { copies: true } },
+      { name: 'onnxruntime-web wasm, product alone', ask: { copies: false } },
+    ].map((one) => ({ ...one, threads, start: () => startScript(folder, 'ort.mjs', String(threads)) })),
+  ),
+]
+
+const pythonPeers = (python: PythonPeer): Peer[] =>
+  variantsOf(python).map((variant) => ({
+    name: ['PyTorch (native)', variant.how].filter(Boolean).join(', '),
+    threads: variant.threads,
+    start: () => startPython(python, 'model', 'nano', variant),
+  }))
+
+export async function compareProducts(
   js: string | null,
-  python: string | null,
-): { name: string; threads: number; start: () => PeerProcess }[] {
-  return [
-    ...(js
-      ? [
-          { name: 'tfjs wasm', threads: 1, start: () => startScript(js, 'tfjs.mjs') },
-          { name: 'jax-js wasm', threads: 1, start: () => startScript(js, 'jax.mjs') },
-          { name: 'onnxruntime-web wasm', threads: 1, start: () => startScript(js, 'ort.mjs', '1') },
-          { name: 'onnxruntime-web wasm', threads: 2, start: () => startScript(js, 'ort.mjs', '2') },
-        ]
-      : []),
-    ...(python
-      ? [1, 2].map((threads) => ({ name: 'PyTorch (native)', threads, start: () => startMatmulPeer(python, threads) }))
-      : []),
-  ]
-}
-
-export async function compareProducts(js: string | null, python: string | null, effort: Effort): Promise<Comparison> {
+  python: PythonPeer | null,
+  effort: Effort,
+): Promise<Comparison> {
   const contenders: Contender[] = [await ours(1), await ours(2)]
   const notes: string[] = []
-  for (const { name, threads, start } of listPeers(js, python)) {
+  for (const one of [...(js ? javaScriptPeers(js) : []), ...(python ? pythonPeers(python) : [])]) {
     try {
-      contenders.push(await peer(name, threads, start))
+      contenders.push(await peer(one))
     } catch (error) {
-      notes.push(`${name}, ${threads} threads: could not run: ${(error as Error).message}`)
+      notes.push(`${one.name}, ${one.threads} threads: could not run: ${(error as Error).message}`)
     }
   }
   const samples: Record<string, Record<string, number[]>> = {}
@@ -101,6 +120,7 @@ export async function compareProducts(js: string | null, python: string | null, 
   const columns = ['GFLOP/s, M x N x K', 'threads', ...measured.map(label)]
   notes.push(
     'tfjs and jax-js have no threads under Node. PyTorch runs native code with wider registers than WebAssembly has.',
+    'onnxruntime-web takes its operands from JavaScript and gives its result back at each call; product alone: nine products a call less one, an eighth of it.',
   )
   return { tables: [{ title: 'Matrix products against peers', columns, rows, notes }], samples }
 }

@@ -1,75 +1,34 @@
-/** Ours against PyTorch: training step, generation, and a whole RL step against TRL. */
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { type CpuExecutor, createCpuExecutor } from '../../packages/kernels/src/index.ts'
+/**
+ * Ours against PyTorch: training step, generation, and a whole RL step against TRL. On the CPU ours has as many threads as the peer; on a GPU ours runs on
+ * WebGPU and the peer on CUDA.
+ */
+
+import { availableParallelism } from 'node:os'
+import { createCpuExecutor, createWebGpuExecutor, type Executor } from '../../packages/kernels/src/index.ts'
 import type { Model } from '../../packages/model/src/index.ts'
-import { runDecode } from '../decode.ts'
+import { decodeMs, runDecode } from '../decode.ts'
 import type { Comparison } from '../peers.ts'
-import type { Table } from '../report.ts'
-import { runRlStep } from '../rl-step.ts'
-import { interleave, median, ratio } from '../timing.ts'
+import { openProductStep } from '../product-step.ts'
+import { type Case, interleave } from '../timing.ts'
 import { runTrainStep } from '../train.ts'
-import {
-  type ConfigName,
-  createSequences,
-  directories,
-  type Effort,
-  loadWorkload,
-  openModel,
-  PROMPT_TOKENS,
-  type Sizes,
-  type Workload,
-} from '../workload.ts'
-import { PeerProcess } from './peer-process.ts'
-
-const script = fileURLToPath(new URL('./torch_peer.py', import.meta.url))
-const tokenizer = fileURLToPath(new URL('../../packages/tasks/nano', import.meta.url))
-const THREADS = 2
-
-function startPython(
-  folder: string,
-  mode: 'model' | 'trl',
-  config: ConfigName,
-  threads: number,
-  more: readonly string[] = [],
-): PeerProcess {
-  const args = [
-    script,
-    mode,
-    '--config',
-    directories[config],
-    '--tokenizer',
-    tokenizer,
-    '--threads',
-    String(threads),
-    '--scratch',
-    join(folder, 'scratch'),
-    ...more,
-  ]
-  return new PeerProcess(join(folder, 'bin', 'python'), args, {
-    cwd: folder,
-    // GNU OpenMP's threads otherwise spin at barriers, which costs PyTorch many times its work wherever a core is shared
-    env: { OMP_NUM_THREADS: String(threads), OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '0' },
-  })
-}
-
-/** Answers { op: 'matmul' } only. */
-export function startMatmulPeer(folder: string, threads: number): PeerProcess {
-  return startPython(folder, 'model', 'nano', threads)
-}
+import { createSequences, type Effort, loadWorkload, openModel, PROMPT_TOKENS, type Workload } from '../workload.ts'
+import { comparisonTables, type Measured, type Sample, type Work } from './comparison.ts'
+import type { PeerProcess } from './peer-process.ts'
+import { type PythonPeer, type PythonVariant, startPython, variantsOf } from './python-process.ts'
 
 export interface Ours {
+  /** 0: WebGPU. */
+  readonly threads: number
   readonly model: Model
-  readonly executor: CpuExecutor
   close(): Promise<void>
 }
 
 export async function openOurs(workload: Workload, threads: number): Promise<Ours> {
-  const executor = await createCpuExecutor({ threads })
+  const executor: Executor = threads === 0 ? await createWebGpuExecutor() : await createCpuExecutor({ threads })
   const model = openModel(workload, executor)
   return {
+    threads,
     model,
-    executor,
     close: async () => {
       model.close()
       await executor.close()
@@ -77,163 +36,171 @@ export async function openOurs(workload: Workload, threads: number): Promise<Our
   }
 }
 
-export interface Line {
-  readonly work: string
-  readonly ours: readonly number[]
-  readonly peer: readonly number[]
-  readonly peerName: string
-  /** Tokens the time is for. */
-  readonly tokens: number
+const threadCounts = ({ device }: PythonPeer): readonly number[] => (device === 'cuda' ? [0] : [1, 2])
+const oursHow = (threads: number): string => (threads === 0 ? 'WebGPU' : '')
+
+/** What is measured of everyone, by who it is. */
+interface Contender<T> {
+  readonly label: Omit<Measured, 'samples'>
+  readonly run: (step: number) => Promise<T>
 }
 
-export const comparisonLine = ({ work, ours, peer, peerName, tokens }: Line): (string | number)[] => [
-  work,
-  peerName,
-  median(ours),
-  median(peer),
-  (tokens / median(ours)) * 1000,
-  (tokens / median(peer)) * 1000,
-  ratio(peer, ours),
-]
-export const comparisonColumns = [
-  'work',
-  'peer',
-  'ours ms',
-  'peer ms',
-  'ours tokens/s',
-  'peer tokens/s',
-  'times as fast',
-]
+async function measure<T>(contenders: readonly Contender<T>[], repetitions: number) {
+  const cases: Case<T>[] = contenders.map(({ run }, i) => ({ name: String(i), run }))
+  const results = await interleave(cases, repetitions)
+  return contenders.map(({ label }, i) => ({ label, times: results.get(String(i))! }))
+}
 
-async function compareTraining(workload: Workload, ours: Ours, peer: PeerProcess, threads: number): Promise<Line> {
+const samplesOf = <T>(
+  measured: readonly { label: Contender<T>['label']; times: readonly T[] }[],
+  pick: (time: T) => Sample,
+): Measured[] => measured.map(({ label, times }) => ({ ...label, samples: times.map(pick) }))
+
+type Side<T> = { readonly variant: PythonVariant; readonly process: T }
+
+const oursLabel = ({ threads }: { threads: number }) => ({ who: 'ours', ours: true, threads, how: oursHow(threads) })
+const peerLabel = (who: string, { threads, how }: PythonVariant) => ({ who, ours: false, threads, how })
+
+async function compareTraining(
+  workload: Workload,
+  ours: readonly Ours[],
+  peers: readonly Side<PeerProcess>[],
+): Promise<Work> {
   const { sequences, sequenceTokens, repetitions } = workload.sizes
-  const results = await interleave<number>(
-    [
-      { name: 'ours', run: async (step) => (await runTrainStep(ours.model, createSequences(workload, step))).whole },
-      {
-        name: 'peer',
-        run: () => peer.milliseconds({ op: 'train', sequences, tokens: sequenceTokens, prompt: PROMPT_TOKENS }),
-      },
-    ],
-    repetitions,
-  )
-  return {
-    work: `training step, ${workload.name}, ${sequences} x ${sequenceTokens}, ${threads} thread${threads === 1 ? '' : 's'}`,
-    peerName: 'PyTorch eager',
-    ours: results.get('ours')!,
-    peer: results.get('peer')!,
-    tokens: sequences * sequenceTokens,
-  }
+  const tokens = sequences * sequenceTokens
+  const ask = { op: 'train', sequences, tokens: sequenceTokens, prompt: PROMPT_TOKENS }
+  const contenders: Contender<Sample>[] = [
+    ...ours.map((one) => ({
+      label: oursLabel(one),
+      run: async (step: number) => ({
+        ms: (await runTrainStep(one.model, createSequences(workload, step))).whole,
+        tokens,
+      }),
+    })),
+    ...peers.map(({ variant, process: peer }) => ({
+      label: peerLabel('PyTorch eager', variant),
+      run: async () => ({ ms: await peer.milliseconds(ask), tokens }),
+    })),
+  ]
+  const name = `training step, ${workload.name}, ${sequences} x ${sequenceTokens}`
+  return { name, measured: samplesOf(await measure(contenders, repetitions), (sample) => sample) }
 }
 
-async function compareGeneration(workload: Workload, ours: Ours, peer: PeerProcess, threads: number): Promise<Line[]> {
+/** Decoding alone, and with prefill: two readings of the same runs. */
+async function compareGeneration(
+  workload: Workload,
+  ours: readonly Ours[],
+  peers: readonly Side<PeerProcess>[],
+): Promise<Work[]> {
   const { decodeBatch, decodeTokens, repetitions } = workload.sizes
-  const ask = (tokens: number) =>
-    peer.milliseconds({ op: 'generate', sequences: decodeBatch, prompt: PROMPT_TOKENS, tokens })
-  const results = await interleave<{ firstMs: number; wholeMs: number }>(
-    [
-      { name: 'ours', run: (step) => runDecode(ours.model, workload, step) },
-      { name: 'peer', run: async () => ({ firstMs: await ask(1), wholeMs: await ask(1 + decodeTokens) }) },
-    ],
-    Math.min(5, repetitions),
-  )
-  const of = (who: string, ms: (times: { firstMs: number; wholeMs: number }) => number) => results.get(who)!.map(ms)
-  const where = `${workload.name}, ${decodeBatch} x ${decodeTokens}, ${threads} thread${threads === 1 ? '' : 's'}`
-  const whole = (times: { wholeMs: number }) => times.wholeMs
-  const alone = (times: { firstMs: number; wholeMs: number }) => times.wholeMs - times.firstMs
-  const peerName = 'transformers generate'
+  const ask = { op: 'generate', sequences: decodeBatch, prompt: PROMPT_TOKENS, tokens: 1 + decodeTokens }
+  const counts = { decodedTokens: decodeBatch * decodeTokens, tokens: decodeBatch * (decodeTokens + 1) }
+  const contenders: Contender<Awaited<ReturnType<typeof runDecode>>>[] = [
+    ...ours.map((one) => ({
+      label: oursLabel(one),
+      run: (step: number) => runDecode(one.model, workload, step),
+    })),
+    ...peers.map(({ variant, process: peer }) => ({
+      label: peerLabel('transformers generate', variant),
+      run: async () => ({ ...(await peer.numbers(ask, ['firstMs', 'wholeMs'])), ...counts }),
+    })),
+  ]
+  const measured = await measure(contenders, Math.min(5, repetitions))
+  const where = `${workload.name}, ${decodeBatch} x ${1 + decodeTokens}`
   return [
     {
-      work: `decoding, ${where}`,
-      peerName,
-      ours: of('ours', alone),
-      peer: of('peer', alone),
-      tokens: decodeBatch * decodeTokens,
+      name: `decoding after the first token, ${where}`,
+      measured: samplesOf(measured, (times) => ({ ms: decodeMs(times), tokens: times.decodedTokens })),
     },
     {
-      work: `decoding with prefill, ${where}`,
-      peerName,
-      ours: of('ours', whole),
-      peer: of('peer', whole),
-      tokens: decodeBatch * (decodeTokens + 1),
+      name: `decoding with prefill, ${where}`,
+      measured: samplesOf(measured, ({ wholeMs, tokens }) => ({ ms: wholeMs, tokens })),
     },
   ]
 }
 
-export async function comparePyTorch(folder: string, effort: Effort): Promise<Comparison> {
-  const lines: Line[] = []
-  const names: unknown[] = []
-  for (const name of ['nano', 'small'] as const)
-    for (const threads of [1, THREADS]) {
-      if (threads === 1 && (name === 'small' || effort.quick)) continue
-      const workload = await loadWorkload(name, 'cpu', effort)
-      const peer = startPython(folder, 'model', name, threads)
-      const ours = await openOurs(workload, threads)
-      try {
-        names.push(await peer.ready())
-        lines.push(await compareTraining(workload, ours, peer, threads))
-        lines.push(...(await compareGeneration(workload, ours, peer, threads)))
-      } finally {
-        peer.close()
-        await ours.close()
-      }
+async function ready(peers: readonly Side<PeerProcess>[]): Promise<Readonly<Record<string, unknown>>[]> {
+  const answers: Readonly<Record<string, unknown>>[] = []
+  for (const { process: peer } of peers) answers.push(await peer.ready())
+  return answers
+}
+
+export async function comparePyTorch(peer: PythonPeer, effort: Effort): Promise<Comparison> {
+  const works: Work[] = []
+  let versions = ''
+  for (const name of ['nano', 'small'] as const) {
+    const kind = peer.device === 'cuda' ? 'gpu' : 'cpu'
+    const workload = await loadWorkload(name, kind, effort)
+    const peers = variantsOf(peer).map((variant) => ({ variant, process: startPython(peer, 'model', name, variant) }))
+    const ours: Ours[] = []
+    try {
+      versions = String((await ready(peers))[0]!.ready)
+      for (const threads of threadCounts(peer)) ours.push(await openOurs(workload, threads))
+      works.push(await compareTraining(workload, ours, peers))
+      works.push(...(await compareGeneration(workload, ours, peers)))
+    } finally {
+      for (const { process: child } of peers) child.close()
+      for (const one of ours) await one.close()
     }
-  const notes = [
-    `${(names[0] as { ready: string }).ready}, float32; AdamW fused, gradients clipped to norm 1, attention by scaled_dot_product_attention.`,
-    'The peer is given pixel values ready for the model; our time includes resizing and cutting the images. Nothing is shared between sequences.',
-  ]
-  const table: Table = {
-    title: 'Against PyTorch on the CPU',
-    columns: comparisonColumns,
-    rows: lines.map(comparisonLine),
-    notes,
   }
-  return { tables: [table], samples: lines }
+  const notes = [
+    `${versions}, float32; AdamW fused, gradients clipped to norm 1, attention by scaled_dot_product_attention. Machine with ${availableParallelism()} processors.`,
+    'The peer is given pixel values ready for the model; our time includes resizing and cutting the images. Nothing is shared between sequences.',
+    'Decoding is cut in each run where every sequence has its first token (stopping criterion there, counters of the sampler here); tokens are those sampled after it.',
+    'No side samples image pads: the peer suppresses the four vision tokens, ours draws again where a pad comes, in the time measured.',
+  ]
+  const title = peer.device === 'cuda' ? 'WebGPU against PyTorch on CUDA' : 'Against PyTorch on the CPU'
+  return { tables: comparisonTables(title, works, notes), samples: works }
 }
 
 const ROLLOUT_TOKENS = 30
 
-/** Ours on prompts of as many tokens as TRL's; every rollout has 30 sampled tokens on both sides. */
-export async function compareTrl(folder: string, effort: Effort): Promise<Comparison> {
-  const sizes: Partial<Sizes> = effort.quick
-    ? { questions: 2, samples: 4, repetitions: 1 }
-    : { questions: 16, samples: 8, repetitions: effort.repetitions ?? 5 }
-  const loaded = await loadWorkload('nano', 'cpu', effort)
-  const workload: Workload = { ...loaded, sizes: { ...loaded.sizes, ...sizes } }
-  const { questions, samples, repetitions } = workload.sizes
-  const tokens = effort.quick ? 6 : ROLLOUT_TOKENS
-  const more = Object.entries({ questions, rollouts: samples, tokens, steps: repetitions + 1 }).flatMap(
-    ([key, value]) => [`--${key}`, String(value)],
-  )
-  const peer = startPython(folder, 'trl', 'nano', THREADS, more)
-  const ours = await openOurs(workload, THREADS)
+/** What a step is on either side: printed with the figures. */
+const stepNotes = (trl: string, promptTokens: number, tokens: number) => [
+  `${trl}. One optimiser step each: prompts of ${promptTokens} tokens on both sides (checked), the same texts, an image of 128 x 128 noise, every rollout ${tokens} sampled tokens (checked), GRPO with DAPO's token mean, no reference model, no checkpointing of activations, gradients clipped, AdamW, float32. Questions and images are in memory before the clock starts.`,
+  "Both in the time: rendering the chat template, tokenising, image processing, sampling, decoding to text, a reward that costs nothing, advantages, forward, backward, clipping, AdamW, the step's own metrics. In neither: writing logs and checkpoints.",
+  "Only ours: the agent loop (parsing turns, segments, hashing images), the check that learner and sampler agree to the bit, drawing again where an image pad is sampled. Only TRL's: fetching the batch is left out of its time, rollouts share no prompt, pixel values are repeated for each rollout.",
+]
+
+export async function compareTrl(peer: PythonPeer, effort: Effort): Promise<Comparison> {
+  const [questions, rollouts, tokens] = effort.quick ? [2, 4, 6] : [16, 8, ROLLOUT_TOKENS]
+  const repetitions = effort.quick ? 1 : (effort.repetitions ?? 5)
+  const sizes = { questions, rollouts, tokens, steps: repetitions + 1 }
+  const peers = variantsOf(peer).map((variant) => ({
+    variant,
+    process: startPython(peer, 'trl', 'nano', variant, sizes),
+  }))
+  const ours: { threads: number; step: Awaited<ReturnType<typeof openProductStep>> }[] = []
   try {
-    const { ready, promptTokens } = (await peer.ready()) as { ready: string; promptTokens: number }
-    const variant = { shared: true, continuations: 0, lengthOf: () => tokens, promptTokens }
-    const results = await interleave<number>(
-      [
-        { name: 'ours', run: async (step) => (await runRlStep(ours.model, workload, variant, step)).wholeMs },
-        { name: 'peer', run: () => peer.milliseconds({ op: 'step' }) },
-      ],
-      repetitions,
-    )
-    const one: Line = {
-      work: `RL step, nano, ${questions} x ${samples} rollouts of ${tokens} tokens, ${THREADS} threads`,
-      peerName: 'TRL GRPOTrainer',
-      ours: results.get('ours')!,
-      peer: results.get('peer')!,
-      tokens: questions * samples * tokens,
-    }
-    const notes = [
-      `${ready}: images in the prompts, transformers' generate, no reference model, no gradient checkpointing, one update a batch, float32.`,
-      `Prompts of ${promptTokens} tokens with one image on both sides; every rollout runs to ${tokens} tokens; both prepare images, sample, learn and step. Tokens/s are sampled tokens over the whole step.`,
+    const answers = await ready(peers)
+    for (const threads of threadCounts(peer))
+      ours.push({ threads, step: await openProductStep(threads, threads === 0 ? 'webgpu' : 'cpu', sizes) })
+    const { promptTokens } = ours[0]!.step
+    for (const answer of answers)
+      if (answer.promptTokens !== promptTokens)
+        throw new Error(
+          `prompts must have as many tokens on both sides, got ${promptTokens} and ${answer.promptTokens}.`,
+        )
+    const count = questions * rollouts * tokens
+    const contenders: Contender<Sample>[] = [
+      ...ours.map(({ threads, step: product }) => ({
+        label: oursLabel({ threads }),
+        run: async (step: number) => {
+          const { wholeMs, sampledTokens } = await product.run(step)
+          return { ms: wholeMs, tokens: sampledTokens }
+        },
+      })),
+      ...peers.map(({ variant, process: child }) => ({
+        label: peerLabel('TRL GRPOTrainer', variant),
+        run: async () => ({ ms: await child.milliseconds({ op: 'step' }), tokens: count }),
+      })),
     ]
-    return {
-      tables: [{ title: 'Whole RL step against TRL', columns: comparisonColumns, rows: [comparisonLine(one)], notes }],
-      samples: one,
-    }
+    const measured = samplesOf(await measure(contenders, repetitions), (sample) => sample)
+    const works = [{ name: `RL step, nano, ${questions} x ${rollouts} rollouts of ${tokens} tokens`, measured }]
+    const notes = stepNotes(String(answers[0]!.ready), promptTokens, tokens)
+    return { tables: comparisonTables('Whole RL step against TRL', works, notes), samples: works }
   } finally {
-    peer.close()
-    await ours.close()
+    for (const { process: child } of peers) child.close()
+    for (const { step } of ours) await step.close()
   }
 }

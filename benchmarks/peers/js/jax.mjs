@@ -61,11 +61,15 @@ function createState(sequences, tokens) {
     Object.fromEntries(parameters.map(([name, size]) => [name, np.array(value(size)).reshape(size)]))
   const zeros = (size) => new Float32Array(size.reduce((product, n) => product * n, 1))
   const gradient = valueAndGrad(lossOf(sequences, tokens))
-  const step = jit((p, m, v, x, y, mask) => {
+  const step = jit((p, m, v, scales, x, y, mask) => {
     const [loss, g] = gradient(tree.ref(p), x, y, mask)
     const m1 = tree.map((a, b) => a.mul(0.9).add(b.mul(0.1)), m, tree.ref(g))
     const v1 = tree.map((a, b) => a.mul(0.999).add(np.square(b).mul(0.001)), v, g)
-    const p1 = tree.map((w, a, b) => w.sub(a.mul(1e-4).div(np.sqrt(b).add(1e-8))), p, tree.ref(m1), tree.ref(v1))
+    const [meanScale, squareScale] = scales
+    // epsilon and the correction of both moments as tfjs has them
+    const update = (a, b) => a.mul(meanScale.ref).mul(1e-4).div(np.sqrt(b.mul(squareScale.ref)).add(1e-7))
+    const p1 = tree.map((w, a, b) => w.sub(update(a, b)), p, tree.ref(m1), tree.ref(v1))
+    for (const scale of scales) scale.dispose()
     return [p1, m1, v1, loss]
   })
   return { step, p: make(initial), m: make(zeros), v: make(zeros), count: 0 }
@@ -77,9 +81,10 @@ async function train({ sequences, tokens }) {
   const rows = sequences * tokens
   const [x, y] = [1, 2].map((seed) => np.array(oneHot(rows, state.count * 2 + seed)).reshape([rows, vocab]))
   const mask = np.array(causal(tokens)).reshape([tokens, tokens])
-  await blockUntilReady([x, y, mask])
+  const scales = [0.9, 0.999].map((decay) => np.array(Float32Array.of(1 / (1 - decay ** (state.count + 1)))))
+  await blockUntilReady([x, y, mask, ...scales])
   const start = performance.now()
-  const [p, m, v, loss] = state.step(state.p, state.m, state.v, x, y, mask)
+  const [p, m, v, loss] = state.step(state.p, state.m, state.v, scales, x, y, mask)
   await blockUntilReady([p, m, v, loss])
   const ms = performance.now() - start
   state = { ...state, p, m, v, count: state.count + 1 }
