@@ -1,5 +1,5 @@
 // The WebAssembly builds and the WGSL as one module, so that a web page needs no file beside its script. By itself writes build/embedded.js.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -22,6 +22,16 @@ export function embeddedModule() {
   return Object.entries({ wasm, wgsl })
     .map(([name, value]) => `export const ${name} = ${JSON.stringify(value)}\n`)
     .join('')
+}
+
+/** Source of a module that exports `cases`, those of every op's folder, for a page that runs the conformance suite. */
+export function casesModule() {
+  const ops = join(root, 'src', 'ops')
+  const files = readdirSync(ops)
+    .map((name) => join(ops, name, `${name}.conformance.ts`))
+    .filter((file) => existsSync(file))
+  const imports = files.map((file, i) => `import { cases as cases${i} } from ${JSON.stringify(file)}\n`)
+  return `${imports.join('')}export const cases = [${files.map((_, i) => `...cases${i}`)}]\n`
 }
 
 export function embed() {

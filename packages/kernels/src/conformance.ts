@@ -4,7 +4,6 @@
  * NaN, unused list entries point outside any table, and gradients start at a mark that padding must keep.
  * Used by tests; no test framework in here. Legend: T live rows, under a capacity that is larger.
  */
-import { existsSync, readdirSync } from 'node:fs'
 import { buildBackward } from './autodiff.ts'
 import type { Executor, LoadedPlan } from './executor.ts'
 import { Graph, type Tensor } from './graph.ts'
@@ -51,8 +50,9 @@ export interface DirectCase {
 
 export type ConformanceCase = GradientCase | DirectCase
 
-/** Cases of all ops, found in their folders. Throws for an op that has none. */
+/** Cases of all ops, found in their folders, under Node: a web page has them in its script (scripts/embed.mjs). Throws for an op that has none. */
 export async function loadCases(folder = new URL('./ops/', import.meta.url)): Promise<readonly ConformanceCase[]> {
+  const { existsSync, readdirSync } = await import('node:fs')
   const found: ConformanceCase[] = []
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     if (!entry.isDirectory()) continue

@@ -11,8 +11,8 @@ export interface Answer {
   readonly logprobs: readonly (readonly number[])[]
   readonly entropies: readonly (readonly number[])[]
   readonly gradientNorm: number
-  /** Norm of each parameter's gradient. */
-  readonly parameterNorms: Readonly<Record<string, number>>
+  /** All gradients, laid out as the parameters: f32 in base64, which leaves a page faster than numbers do. */
+  readonly gradients: string
   /** Compiling and planning are not in them. */
   readonly forwardMs: number
   readonly backwardMs: number
@@ -33,6 +33,17 @@ export function picture() {
 
 function norm(values: Float32Array): number {
   return Math.sqrt(values.reduce((sum, x) => sum + x * x, 0))
+}
+
+function encodeFloats(values: Float32Array): string {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+  let text = ''
+  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192))
+  return btoa(text)
+}
+
+export function decodeFloats(text: string): Float32Array {
+  return new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer)
 }
 
 /** `parameters`: the flat region, or the address of a checkpoint folder; absent: initialised from a fixed seed. */
@@ -60,19 +71,13 @@ export async function computeBatch(executor: Executor, parameters?: Float32Array
   await learner.backward(batch, weights)
   const gradients = await learner.gradients()
   const end = performance.now()
-  const parameterNorms = Object.fromEntries(
-    model.parameterList.parameters.map(({ name, offset, rows, width }) => [
-      name,
-      norm(gradients.subarray(offset, offset + rows * width)),
-    ]),
-  )
   model.close()
   return {
     executor: executor.describe(),
     logprobs: logprobs.map((row) => [...row]),
     entropies: entropies.map((row) => [...row]),
     gradientNorm: norm(gradients),
-    parameterNorms,
+    gradients: encodeFloats(gradients),
     forwardMs: middle - start,
     backwardMs: end - middle,
   }

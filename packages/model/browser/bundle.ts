@@ -1,7 +1,10 @@
 /** Makes the page's one script. Any bundler will do that honours the `browser` condition; only the fresh WGSL is special to this repository. */
 import { fileURLToPath } from 'node:url'
-import { embeddedModule } from '@axpo/kernels/embed'
+import { casesModule, embeddedModule } from '@axpo/kernels/embed'
 import { rolldown } from 'rolldown'
+
+/** Modules that are no files. */
+const modules: Readonly<Record<string, () => string>> = { '#embedded': embeddedModule, '#cases': casesModule }
 
 /** An ES module, as text. */
 export async function bundlePage(): Promise<string> {
@@ -9,12 +12,14 @@ export async function bundlePage(): Promise<string> {
     input: fileURLToPath(new URL('./page.ts', import.meta.url)),
     platform: 'browser',
     resolve: { conditionNames: ['browser', 'import', 'default'] },
+    // only Node looks for the suite's cases in folders
+    external: ['node:fs'],
     plugins: [
       {
         // what the build wrote may be older than the WGSL
         name: 'fresh-kernels',
-        resolveId: (id) => (id === '#embedded' ? '\0embedded' : null),
-        load: (id) => (id === '\0embedded' ? embeddedModule() : null),
+        resolveId: (id) => (id in modules ? `\0${id}` : null),
+        load: (id) => modules[id.slice(1)]?.() ?? null,
       },
     ],
     onLog(_, log) {

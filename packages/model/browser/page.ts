@@ -1,22 +1,30 @@
 /**
  * The page: the batch of batch.ts on every executor this browser lets it have, and how far the answers are from each other. One script for the page
  * and its worker, where more than one thread is allowed to wait. In its address: `weights=` a checkpoint folder's address, else
- * the weights come from a seed; `webgpu=no` leaves WebGPU out, whose kernels a software driver takes seconds to compile.
+ * the weights come from a seed; `suite=` rows, with which the conformance suite of the kernels runs as well; `webgpu=no` leaves WebGPU out, whose kernels a
+ * software driver takes seconds to compile.
  */
 import { createCpuExecutor, createWebGpuExecutor, describeAdapter, type Executor } from '@axpo/kernels'
 import { type Answer, computeBatch } from './batch.ts'
+import { type CaseResult, runSuite } from './suite.ts'
 
-export type Outcome = { readonly where: string } & ({ readonly answer: Answer } | { readonly refused: string })
+export type Outcome = { readonly where: string } & (
+  | { readonly answer: Answer; readonly suite: readonly CaseResult[] }
+  | { readonly refused: string }
+)
 
 const THREADS = 2
 const asked = new URL(location.href).searchParams
 const weights = asked.get('weights') ?? undefined
+/** Rows of the suite's cases; 0: it is not run. */
+const suiteRows = Number(asked.get('suite') ?? 0)
 
 async function onExecutor(where: string, create: () => Promise<Executor>): Promise<Outcome> {
   try {
     const executor = await create()
     try {
-      return { where, answer: await computeBatch(executor, weights) }
+      const answer = await computeBatch(executor, weights)
+      return { where, answer, suite: suiteRows > 0 ? await runSuite(executor, suiteRows) : [] }
     } finally {
       await executor.close()
     }

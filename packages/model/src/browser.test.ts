@@ -10,15 +10,18 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createCpuExecutor } from '@axpo/kernels'
+import { loadCases } from '@axpo/kernels/conformance'
 import { type Browser, chromium } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type Answer, computeBatch, picture } from '../browser/batch.ts'
+import { type Answer, computeBatch, decodeFloats, picture } from '../browser/batch.ts'
 import type { Outcome } from '../browser/page.ts'
 import { type PageServer, servePage } from '../browser/serve.ts'
 import { saveParameters } from './checkpoint.ts'
 import { loadConfig } from './config.ts'
 import { createInitialParameters } from './init.ts'
 import { nanoDirectory } from './nano.ts'
+import { type ParameterList, planParameters } from './parameters.ts'
+import { scaledError } from './parity.fixture.ts'
 
 const none = process.env.AXPO_BROWSER === 'none'
 if (none) console.warn('model/browser: SKIPPED, AXPO_BROWSER=none says that no Chromium can run here.')
@@ -26,6 +29,8 @@ if (none) console.warn('model/browser: SKIPPED, AXPO_BROWSER=none says that no C
 /** First, Chromium may have to be unpacked; SwiftShader's compiler takes 6 s of a core for itself. */
 const PREPARE_MS = 300_000
 const PAGE_MS = 240_000
+/** Rows of the conformance cases: a tile and a rest of four. */
+const SUITE_ROWS = 5
 const FLAGS = [
   '--enable-unsafe-webgpu',
   '--use-webgpu-adapter=swiftshader',
@@ -61,6 +66,8 @@ describe('nano in headless Chromium', () => {
   let server: PageServer
   let browser: Browser
   let node: Answer
+  let list: ParameterList
+  let caseNames: string[]
 
   beforeEach((context) => {
     if (none) context.skip('AXPO_BROWSER=none says that no Chromium can run here')
@@ -70,6 +77,8 @@ describe('nano in headless Chromium', () => {
     if (none) return
     folder = await mkdtemp(join(tmpdir(), 'axpo-browser-'))
     const config = await loadConfig(nanoDirectory)
+    list = planParameters(config)
+    caseNames = (await loadCases()).map(({ name }) => name)
     await saveParameters(config, createInitialParameters(config, 3), folder)
     const executor = await createCpuExecutor()
     node = await computeBatch(executor, folder)
@@ -90,7 +99,7 @@ describe('nano in headless Chromium', () => {
     more = '',
   ): Promise<{ shared: boolean; outcomes: Map<string, Outcome> }> {
     const page = await browser.newPage()
-    await page.goto(`${server.address}${kind}/?weights=/weights${more}`)
+    await page.goto(`${server.address}${kind}/?weights=/weights&suite=${SUITE_ROWS}${more}`)
     const outcomes = await page.evaluate(() => globalThis.outcomes!)
     const shared = await page.evaluate(() => crossOriginIsolated && typeof SharedArrayBuffer !== 'undefined')
     expect(await page.textContent('#state')).toContain(shared ? 'isolated: yes' : 'shared memory: refused')
@@ -99,22 +108,38 @@ describe('nano in headless Chromium', () => {
     return { shared, outcomes: new Map(outcomes.map((outcome) => [outcome.where, outcome])) }
   }
 
-  /** Within 1e-4 nats, and 1e-3 of the gradient. */
+  /** Worst gradient of a parameter, over that parameter's largest under Node. */
+  function worstGradient(answer: Answer): { error: number; name: string } {
+    const [got, want] = [decodeFloats(answer.gradients), decodeFloats(node.gradients)]
+    expect([got.length, want.length]).toEqual([list.elementCount, list.elementCount])
+    let worst = { error: 0, name: 'none' }
+    for (const { name, offset, rows, width } of list.parameters) {
+      const part = (flat: Float32Array) => flat.subarray(offset, offset + rows * width)
+      const error = scaledError(part(got), part(want))
+      if (!(error <= worst.error)) worst = { error, name }
+    }
+    return worst
+  }
+
+  /** Within 1e-4 nats; every parameter's gradient within 1e-3 of its largest element; every case of the conformance suite as under Node. */
   function expectNodes(outcome: Outcome | undefined, executor: RegExp): void {
     if (!outcome || 'refused' in outcome) throw new Error(`browser: an answer is wanted, got ${outcome?.refused}.`)
-    const { answer } = outcome
+    const { answer, suite } = outcome
     expect(answer.executor).toMatch(executor)
     const furthest = (key: 'logprobs' | 'entropies') =>
       Math.max(...node[key].flatMap((row, i) => row.map((x, t) => Math.abs(x - answer[key][i]![t]!))))
     const [logprobs, entropies] = [furthest('logprobs'), furthest('entropies')]
     expect(logprobs).toBeLessThan(1e-4)
     expect(entropies).toBeLessThan(1e-4)
-    const gradient = Math.abs(answer.gradientNorm / node.gradientNorm - 1)
-    expect(gradient).toBeLessThan(1e-3)
-    for (const [name, want] of Object.entries(node.parameterNorms))
-      expect(Math.abs(answer.parameterNorms[name]! - want), name).toBeLessThan(1e-3 * node.gradientNorm)
+    const gradient = worstGradient(answer)
+    expect(gradient.error, gradient.name).toBeLessThan(1e-3)
+    expect(suite.map(({ name }) => name)).toEqual(caseNames)
+    const wrong = suite.filter(
+      (item) => !(item.valueError < 2e-5 && item.gradientError < 2e-4 && item.faults.length === 0),
+    )
+    expect(wrong).toEqual([])
     console.info(
-      `browser: ${outcome.where}: ${answer.executor}: log-probabilities ${logprobs.toExponential(1)}, entropies ${entropies.toExponential(1)}, gradient norm ${gradient.toExponential(1)} off Node's; ${answer.forwardMs.toFixed(0)} + ${answer.backwardMs.toFixed(0)} ms`,
+      `browser: ${outcome.where}: ${answer.executor}: log-probabilities ${logprobs.toExponential(1)}, entropies ${entropies.toExponential(1)}, gradients ${gradient.error.toExponential(1)} (${gradient.name}) off Node's; ${suite.length} conformance cases; ${answer.forwardMs.toFixed(0)} + ${answer.backwardMs.toFixed(0)} ms`,
     )
   }
 
