@@ -113,6 +113,14 @@ function trainSequence({ request, result }: Rollout): TrainSequence {
   return { tokens, images: request.images, selected }
 }
 
+/** Rollouts of one temperature, as a step trains them. */
+function groupsOf(rollouts: readonly Rollout[]) {
+  return [...new Set(rollouts.map(({ request }) => scoringTemperature(request)))].map((temperature) => ({
+    temperature,
+    group: rollouts.filter(({ request }) => scoringTemperature(request) === temperature),
+  }))
+}
+
 function expectSampled(rollouts: readonly Rollout[], scores: Scores): void {
   for (const [i, { request, result }] of rollouts.entries()) {
     const start = request.tokens.length
@@ -152,13 +160,6 @@ function describeSubject(
     })
     afterAll(() => executor?.close())
 
-    /** Rollouts of one temperature, as a step trains them. */
-    const groups = () =>
-      [...new Set(rollouts.map(({ request }) => scoringTemperature(request)))].map((temperature) => ({
-        temperature,
-        group: rollouts.filter(({ request }) => scoringTemperature(request) === temperature),
-      }))
-
     it('the rollouts are many, forked in mid-rollout, and say something', () => {
       expect(rollouts.length).toBe(subject.prompts.length * TEMPERATURES.length * 2)
       expect(overlapping).toBeGreaterThan(rollouts.length / 4)
@@ -169,7 +170,7 @@ function describeSubject(
 
     it('prefilled, decoded and forked: what the learner computes in several micro-batches, forward and before its backward', async () => {
       let microBatches = 0
-      for (const { temperature, group } of groups()) {
+      for (const { temperature, group } of groupsOf(rollouts)) {
         const batch = model.learner.pack(group.map(trainSequence))
         microBatches = Math.max(microBatches, batch.microBatches.length)
         expectSampled(group, await model.learner.forward(batch, temperature))
@@ -180,7 +181,7 @@ function describeSubject(
     })
 
     it('packed in another order, scored without gradients, and each sequence alone: the same', async () => {
-      for (const { temperature, group } of groups()) {
+      for (const { temperature, group } of groupsOf(rollouts)) {
         const backwards = group.toReversed()
         expectSampled(
           backwards,
