@@ -12,14 +12,22 @@ import {
   linear,
   planGraph,
   type Tensor,
+  WebGpuExecutor,
 } from '../packages/kernels/src/index.ts'
 import type { BenchContext, SectionResult } from './bench.ts'
 import type { Device } from './devices.ts'
 import { PeakMeter } from './peak.ts'
+import { WebGpuPeak } from './peak-webgpu.ts'
 import type { Table } from './report.ts'
 import { decodeShapes, type GemmShape, planStepCalls, type StepCall, type StepPlan } from './step-calls.ts'
 import { leastSampleMs, median, now } from './timing.ts'
 import { type ConfigName, type Effort, loadWorkload, type Workload } from './workload.ts'
+
+/** GFLOP/s that a device can do at most. */
+interface Peak {
+  measure(): number | Promise<number>
+  close(): void
+}
 
 /** One thing to time on one device. */
 interface Probe {
@@ -35,7 +43,10 @@ interface Samples {
   readonly share: number[]
 }
 
-/** Runs a phase until enough time has passed; on WebGPU a small read waits for the queue. */
+/**
+ * Milliseconds of one call of a phase, run until enough time has passed. With `sync` (WebGPU, a small read) runs are submitted one behind the other and waited for
+ * once, twice as many each time until that takes long enough.
+ */
 export async function timePhase(
   loaded: LoadedPlan,
   phase: string,
@@ -44,27 +55,30 @@ export async function timePhase(
   sync: (() => Promise<unknown>) | null,
   leastMs = leastSampleMs,
 ): Promise<number> {
-  let runs = 0
-  const start = now()
-  do {
-    await loaded.run(phase, live)
+  for (let most = sync ? 1 : Infinity; ; most *= 2) {
+    let runs = 0
+    const start = now()
+    do {
+      await loaded.run(phase, live)
+      runs++
+    } while (runs < most && (sync || now() - start < leastMs))
     if (sync) await sync()
-    runs++
-  } while (now() - start < leastMs)
-  return (now() - start) / (runs * calls)
+    const ms = now() - start
+    if (ms >= leastMs) return ms / (runs * calls)
+  }
 }
 
 async function sampleAll(
   probes: readonly Probe[],
   operationsOf: (row: string) => number,
-  peaks: ReadonlyMap<string, PeakMeter>,
+  peaks: ReadonlyMap<string, Peak>,
   repetitions: number,
 ) {
   const samples = new Map<string, Samples>()
   const peakSamples = new Map<string, number[]>()
   for (let repetition = 0; repetition <= repetitions; repetition++) {
     const peak = new Map<string, number>()
-    for (const [device, meter] of peaks) peak.set(device, Math.max(meter.measure(), meter.measure()))
+    for (const [device, meter] of peaks) peak.set(device, Math.max(await meter.measure(), await meter.measure()))
     for (const { row, device, run } of probes) {
       const ms = await run()
       if (repetition === 0) continue
@@ -195,10 +209,52 @@ const syncOf = (device: Device, loaded: LoadedPlan, tensor: Tensor) =>
   device.kind === 'cpu' ? null : () => loaded.read(tensor, 1)
 
 function squares(device: Device['kind'], quick: boolean): GemmShape[] {
-  const sides = quick ? [128] : device === 'software' ? [256, 512] : [256, 512, 1024]
+  const sides = quick ? [128] : { software: [256], cpu: [256, 512, 1024], gpu: [512, 1024, 2048, 4096] }[device]
   return sides.flatMap((side) =>
     (['nt', 'nn', 'tn'] as const).map((mode) => ({ M: side, N: side, K: side, mode, adds: mode === 'tn' })),
   )
+}
+
+/** M, N, K and the best GFLOP/s seen of any WGSL product on a software adapter (lavapipe of Mesa 25.0.7, 2 cores): medians of a prototype with tiles of 8 x 8. */
+const prototype = [
+  { M: 512, N: 512, K: 512, best: 5.7 },
+  { M: 2048, N: 128, K: 128, best: 4.2 },
+  { M: 4096, N: 256, K: 96, best: 5.9 },
+] as const
+
+interface PrototypeRow extends GemmRow {
+  readonly best: number
+}
+
+function prototypeRows(kind: Device['kind'], quick: boolean): PrototypeRow[] {
+  if (kind !== 'software') return []
+  return (quick ? prototype.slice(1, 2) : prototype).flatMap(({ M, N, K, best }) =>
+    (['nn', 'nt', 'tn'] as const).map((mode) => {
+      const shape = { M, N, K, mode, adds: false }
+      return { shape, best, count: 1, name: `prototype ${label(shape)}` }
+    }),
+  )
+}
+
+/** Ours as a share of the prototype's figure. The prototype's products were A B; ours takes either of them transposed as well. */
+function prototypeTable(
+  rows: readonly PrototypeRow[],
+  { name }: Device,
+  samples: ReadonlyMap<string, Samples>,
+  notes: readonly string[],
+): Table {
+  const percent = (value: number) => `${(100 * value).toFixed(0)} %`
+  return {
+    title: `Matrix products against the best figures of a WGSL prototype, ${name}`,
+    columns: ['M x N x K', 'GFLOP/s', 'of peak', 'prototype GFLOP/s', 'of prototype'],
+    rows: rows.map((row) => {
+      const { M, N, K } = row.shape
+      const { ms, share } = samples.get(`${row.name}|${name}`)!
+      const rate = (2 * M * N * K) / median(ms) / 1e6
+      return [label(row.shape), rate, percent(median(share)), row.best, percent(rate / row.best)]
+    }),
+    notes,
+  }
 }
 
 interface Work {
@@ -210,12 +266,14 @@ interface Work {
   readonly decodeRows: number
   readonly decode: readonly GemmRow[]
   readonly square: readonly GemmRow[]
+  readonly prototype: readonly PrototypeRow[]
   readonly others: readonly StepCall[]
 }
 
 async function planWork(name: ConfigName, kind: Device['kind'], effort: Effort): Promise<Work> {
   const workload = await loadWorkload(name, kind, effort)
-  const repeats = kind === 'software' ? 1 : 4
+  // on a GPU a submit costs as much as many small calls
+  const repeats = { software: 1, cpu: 4, gpu: 64 }[kind]
   const step = planStepCalls(workload, repeats)
   const decodeRows = Math.min(128, workload.sizes.questions * workload.sizes.samples)
   const shapes = name === 'nano' ? squares(kind, effort.quick) : []
@@ -229,29 +287,32 @@ async function planWork(name: ConfigName, kind: Device['kind'], effort: Effort):
     decodeRows,
     decode: decodeShapes(workload, decodeRows).map((row) => ({ ...row, name: `decode ${label(row.shape)}` })),
     square: shapes.map((shape) => ({ shape, count: 1, name: `square ${label(shape)}` })),
+    prototype: name === 'nano' ? prototypeRows(kind, effort.quick) : [],
     others: kind === 'software' ? [] : step.calls.filter(({ gemm }) => !gemm),
   }
 }
 
 /** What there is to time on one device, its plans loaded and run once. */
 async function openProbes(device: Device, executor: Executor, work: Work): Promise<Probe[]> {
-  const { step, repeats, products, others, decode, square } = work
+  const { step, repeats, products, others, decode, square, prototype: known } = work
   const loaded = step.load(executor)
   await loaded.run('forward', step.live)
   await loaded.run('backward', step.live)
   const sync = device.kind === 'cpu' ? null : () => executor.readRegion('grads', 0, 1)
+  // a read-back at the end takes up to a tenth of a millisecond
+  const leastMs = device.kind === 'gpu' ? 10 : leastSampleMs
   const probes: Probe[] = [...products.map((row) => row.name), ...others.map((call) => call.phase)].map((phase) => ({
     row: phase,
     device: device.name,
-    run: () => timePhase(loaded, phase, repeats, { ...step.live }, sync),
+    run: () => timePhase(loaded, phase, repeats, { ...step.live }, sync, leastMs),
   }))
-  for (const row of [...decode, ...square]) {
+  for (const row of [...decode, ...square, ...known]) {
     const alone = loadGemm(executor, row.shape, repeats, row.name)
     await alone.loaded.run('forward')
     probes.push({
       row: row.name,
       device: device.name,
-      run: () => timePhase(alone.loaded, 'run', repeats, {}, syncOf(device, alone.loaded, alone.out)),
+      run: () => timePhase(alone.loaded, 'run', repeats, {}, syncOf(device, alone.loaded, alone.out), leastMs),
     })
   }
   return probes
@@ -266,7 +327,7 @@ function tablesOf(
   const { workload, products, decodeRows, decode, square, others } = work
   const names = devices.map((device) => device.name).join(' and ')
   const where = `${workload.name}, ${names}`
-  const notes = peakNote === '' ? [] : [`Peak of 128-bit FMA in registers, GFLOP/s: ${peakNote}.`]
+  const notes = [`Peak of fused multiply-adds in registers (128-bit WebAssembly; WGSL), GFLOP/s: ${peakNote}.`]
   const tokens = `${workload.sizes.sequences} x ${workload.sizes.sequenceTokens} tokens`
   const gemms = (title: string, rows: readonly GemmRow[]) =>
     rows.length > 0 ? [gemmTable(title, rows, devices, samples, notes)] : []
@@ -274,6 +335,7 @@ function tablesOf(
     ...gemms(`Matrix products of a training step, ${where} (${tokens})`, products),
     ...gemms(`Matrix products of a decoding step of ${decodeRows} sequences, ${where}`, decode),
     ...gemms(`Square matrix products, ${names}`, square),
+    ...(work.prototype.length > 0 ? [prototypeTable(work.prototype, devices[0]!, samples, notes)] : []),
     ...(others.length > 0
       ? [otherTable(`Other kernels of a training step, ${where} (${tokens})`, others, devices, samples)]
       : []),
@@ -282,15 +344,18 @@ function tablesOf(
 
 async function measureConfig(name: ConfigName, devices: readonly Device[], effort: Effort): Promise<SectionResult> {
   const work = await planWork(name, devices[0]!.kind, effort)
-  const rows = [...work.products, ...work.decode, ...work.square]
+  const rows = [...work.products, ...work.decode, ...work.square, ...work.prototype]
   const operations = new Map(rows.map(({ name: row, shape: { M, N, K } }) => [row, 2 * M * N * K]))
   const executors: Executor[] = []
-  const peaks = new Map<string, PeakMeter>()
+  const peaks = new Map<string, Peak>()
   const probes: Probe[] = []
   for (const device of devices) {
     const executor = await device.open()
     executors.push(executor)
-    if (device.kind === 'cpu') peaks.set(device.name, await PeakMeter.open(device.threads))
+    peaks.set(
+      device.name,
+      executor instanceof WebGpuExecutor ? await WebGpuPeak.open(executor) : await PeakMeter.open(device.threads),
+    )
     probes.push(...(await openProbes(device, executor, work)))
   }
   // devices one after the other on the same row

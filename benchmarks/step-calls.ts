@@ -145,7 +145,9 @@ export function planStepCalls(workload: Workload, repeats: number): StepPlan {
   const { config, processor } = workload
   const list = planParameters(config)
   const capacities = capacitiesFor(workload).train
-  const [micro] = planMicroBatches(createSequences(workload, 1), config.imageTokenId, processor, capacities)
+  const [micro, ...rest] = planMicroBatches(createSequences(workload, 1), config.imageTokenId, processor, capacities)
+  if (rest.length > 0)
+    throw new Error(`bench: a step must fit one micro-batch, got ${1 + rest.length}. Raise its capacities.`)
   const packed = buildPackedGraph({ config, list, capacities, region: 'params', gradientRegion: 'grads' })
   const { graph } = packed
   const live = liveWords(micro!, 1)

@@ -23,6 +23,11 @@ export async function runTrainStep(model: Model, sequences: readonly TrainSequen
   const count = sequences.reduce((sum, { tokens }) => sum + tokens.length - 1, 0)
   const gradients = sequences.map(({ tokens }) => new Float32Array(tokens.length).fill(-1 / count))
   const [batch, pack] = await timed(() => learner.pack(sequences))
+  // of several, backward would run all but the last one's forward pass again
+  if (batch.microBatches.length !== 1)
+    throw new Error(
+      `bench: a training step that is timed in parts must fit one micro-batch, got ${batch.microBatches.length}. Raise its capacities or take fewer sequences.`,
+    )
   const [, forward] = await timed(() => learner.forward(batch))
   const [, backward] = await timed(() => learner.backward(batch, gradients))
   const [, optimise] = await timed(() => learner.step(1e-4))

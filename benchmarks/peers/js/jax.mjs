@@ -67,7 +67,11 @@ function createState(sequences, tokens) {
     const v1 = tree.map((a, b) => a.mul(0.999).add(np.square(b).mul(0.001)), v, g)
     const [meanScale, squareScale] = scales
     // epsilon and the correction of both moments as tfjs has them
-    const update = (a, b) => a.mul(meanScale.ref).mul(1e-4).div(np.sqrt(b.mul(squareScale.ref)).add(1e-7))
+    const update = (a, b) =>
+      a
+        .mul(meanScale.ref)
+        .mul(1e-4)
+        .div(np.sqrt(b.mul(squareScale.ref)).add(1e-7))
     const p1 = tree.map((w, a, b) => w.sub(update(a, b)), p, tree.ref(m1), tree.ref(v1))
     for (const scale of scales) scale.dispose()
     return [p1, m1, v1, loss]
