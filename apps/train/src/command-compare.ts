@@ -12,14 +12,16 @@ import {
   largestSeed,
   positive,
 } from '@axpo/eval'
-import { findRecipe, recipes } from '@axpo/policy'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Recipe, recipes } from '@axpo/policy'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { recipeArgument } from './command-train.ts'
 import { compare, writeComparison } from './compare.ts'
 import type { ComparePlan } from './compare-plan.ts'
+import { isNamed } from './recipe-file.ts'
 
 interface Flags {
-  readonly recipes: readonly string[]
-  readonly baseline?: string
+  readonly recipes: readonly Recipe[]
+  readonly baseline?: Recipe
   readonly seeds: number
   readonly firstSeed: number
   readonly suite: 'gapworld'
@@ -43,17 +45,7 @@ interface Flags {
   readonly from?: string
 }
 
-function recipeList(value: string): string[] {
-  return value.split(',').map((name) => {
-    try {
-      return findRecipe(name.trim()).name
-    } catch {
-      throw new InvalidArgumentError(
-        `Unknown recipe "${name.trim()}". Choose from: ${Object.keys(recipes).join(', ')}.`,
-      )
-    }
-  })
-}
+const recipeList = (value: string): Recipe[] => value.split(',').map((name) => recipeArgument(name.trim()))
 
 function shareList(value: string): number[] {
   return value.split(',').map((text) => {
@@ -90,12 +82,15 @@ function sha256Of(checkpoint: string): string {
 
 function planOf(flags: Flags): ComparePlan {
   const checkpoint = resolve(flags.checkpoint)
+  const names = flags.recipes.map(({ name }) => name)
+  const own = flags.recipes.filter((recipe) => !isNamed(recipe))
   return {
     formatVersion: 1,
     suite: flags.suite,
     ...(flags.tasks === undefined ? {} : { tasks: resolve(flags.tasks) }),
-    recipes: [...flags.recipes],
-    baseline: flags.baseline ?? (flags.recipes.includes('grpo') ? 'grpo' : flags.recipes[0]!),
+    recipes: names,
+    ...(own.length > 0 ? { ownRecipes: own } : {}),
+    baseline: flags.baseline?.name ?? (names.includes('grpo') ? 'grpo' : names[0]!),
     seeds: Array.from({ length: flags.seeds }, (_, i) => flags.firstSeed + i),
     easyShares: [...flags.easyShare],
     steps: flags.steps,
@@ -141,14 +136,21 @@ export function addCompareCommand(program: Command, checkpoint: string): void {
   program
     .command('compare')
     .description('recipe x seed from one checkpoint: scores, differences with intervals and tests, curves, cost')
-    .option('--recipes <list>', `comma-separated, of ${Object.keys(recipes).join(', ')}`, recipeList, ['grpo', 'axpo'])
+    .addOption(
+      new Option(
+        '--recipes <list>',
+        `comma-separated, of ${Object.keys(recipes).join(', ')}; and JSON files (docs/your-own-recipe.md)`,
+      )
+        .argParser(recipeList)
+        .default([recipes.grpo, recipes.axpo], 'grpo,axpo'),
+    )
     .option('--tasks <file>', 'questions of your own (JSONL, docs/your-own-tasks.md) instead of the suite')
-    .option('--baseline <recipe>', 'what the others are compared with (default: grpo, or the first)')
+    .option('--baseline <recipe>', 'what the others are compared with (default: grpo, or the first)', recipeArgument)
     .option('--seeds <n>', 'runs of each recipe', seedCount, 8)
     .option('--first-seed <n>', 'seeds are this one and those after it', integer(0, largestSeed), 1)
     .option('--suite <name>', 'gapworld', suiteName, 'gapworld' as const)
     .option('--s, --easy-share <list>', 'share of items that need no tool; several make a map', shareList, [0.5])
-    .option('--steps <n>', 'optimiser steps', integer(1), 100)
+    .option('--steps <n>', 'steps: batches sampled and learnt from', integer(1), 100)
     .option('--questions <n>', 'questions a step', integer(1), 16)
     .option('--learning-rate <rate>', 'of AdamW', positive, 4e-4)
     .option('--eval-every <n>', 'steps between validations', integer(1), 20)

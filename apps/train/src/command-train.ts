@@ -11,14 +11,15 @@ import {
   seedOption,
   threadsOption,
 } from '@axpo/eval'
-import { findRecipe, recipes } from '@axpo/policy'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Recipe, recipes } from '@axpo/policy'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { loadRecipe } from './recipe-file.ts'
 import { reportOf } from './run-report.ts'
 import { fullSizes, mainJob, type NewRun, softwareSizes } from './start.ts'
 import { rlSettings } from './train.ts'
 
 interface Flags {
-  readonly recipe: string
+  readonly recipe: Recipe
   readonly device: DeviceName
   readonly threads: number
   readonly checkpoint: string
@@ -35,11 +36,11 @@ interface Flags {
   readonly tasks?: string
 }
 
-function recipeName(value: string): string {
+export function recipeArgument(value: string): Recipe {
   try {
-    return findRecipe(value).name
-  } catch {
-    throw new InvalidArgumentError(`Choose one of: ${Object.keys(recipes).join(', ')}.`)
+    return loadRecipe(value)
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message)
   }
 }
 
@@ -64,13 +65,20 @@ function watchInterrupt(): () => boolean {
 
 function addFlags(command: Command, checkpoint: string): Command {
   return command
-    .option('--recipe <name>', Object.keys(recipes).join(', '), recipeName, 'axpo')
+    .addOption(
+      new Option(
+        '--recipe <name or file>',
+        `${Object.keys(recipes).join(', ')}; or a JSON file (docs/your-own-recipe.md)`,
+      )
+        .argParser(recipeArgument)
+        .default(recipes.axpo, 'axpo'),
+    )
     .addOption(deviceOption())
     .addOption(threadsOption())
     .option('--checkpoint <folder>', 'where training starts, and the reference of the KL term', checkpoint)
     .option(
       '--steps <n>',
-      `optimiser steps (default: ${fullSizes.steps}; ${softwareSizes.steps} on a software adapter)`,
+      `steps: batches sampled and learnt from (default: ${fullSizes.steps}; ${softwareSizes.steps} on a software adapter)`,
       integer(1),
     )
     .addOption(easyShareOption())
@@ -111,7 +119,7 @@ function newRunOf(flags: Flags): NewRun {
   const own = flags.tasks === undefined ? {} : { tasks: resolve(flags.tasks) }
   return {
     checkpoint: resolve(flags.checkpoint),
-    settings: rlSettings(findRecipe(recipe), { easyShare, seed, learningRate, ...own }),
+    settings: rlSettings(recipe, { easyShare, seed, learningRate, ...own }),
     checkpointEvery: flags.checkpointEvery,
     evaluation: flags.evaluate ? { ...defaultEvaluation, easyShare, ...own } : null,
     sizes: {
@@ -129,7 +137,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
   const finished = await mainJob({
     device: asked ? flags.device : null,
     threads,
-    directory: resume !== undefined ? resolve(resume) : out ? resolve(out) : freeDirectory(recipe),
+    directory: resume !== undefined ? resolve(resume) : out ? resolve(out) : freeDirectory(recipe.name),
     newRun: resume !== undefined ? null : newRunOf(flags),
     stop: watchInterrupt(),
   })

@@ -18,11 +18,9 @@ import { createTrainer, type RunConfig, rolloutSetting, train } from './train.ts
 /** Work done since the last report, in rollouts' worth, and where the cell stands, for people. */
 export type ReportProgress = (work: number, text: string) => void
 
-/** A training rollout costs its sampling and about as much again for learning. */
-const trainingWork = 2
-
-const stepWork = (config: NonNullable<CellJob['config']>) =>
-  trainingWork * config.settings.questions * config.settings.recipe.rollouts * (1 + config.settings.recipe.budget)
+/** A training rollout costs its sampling and about as much again for each pass of learning. */
+const stepWork = ({ settings: { questions, recipe } }: NonNullable<CellJob['config']>) =>
+  (1 + (recipe.epochs ?? 1)) * questions * recipe.rollouts * (1 + recipe.budget)
 
 const doneSteps = (directory: string): number => checkpointSteps(directory).at(-1) ?? 0
 

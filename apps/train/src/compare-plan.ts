@@ -13,6 +13,7 @@ import { defaultEvaluation, type EvaluationPlan } from '@axpo/eval'
 import { findRecipe, type Recipe } from '@axpo/policy'
 import { heldOutFamilies } from '@axpo/tasks'
 import * as z from 'zod'
+import { recipeSchema } from './recipe-file.ts'
 import { readJson } from './run-folder.ts'
 import { type RunConfig, rlSettings } from './train.ts'
 
@@ -23,6 +24,8 @@ const planSchema = z.strictObject({
   tasks: z.string().exactOptional(),
   /** Names; the first that is asked for stands first in every table. */
   recipes: z.array(z.string()).min(1),
+  /** Those of them that are the user's own, whole: the files are not read again. */
+  ownRecipes: z.array(recipeSchema).exactOptional(),
   /** The recipe that the others are compared with. */
   baseline: z.string(),
   seeds: z.array(z.int().nonnegative()).min(1),
@@ -52,6 +55,11 @@ const planSchema = z.strictObject({
 })
 export type ComparePlan = z.infer<typeof planSchema>
 
+/** A recipe of the comparison by its name. */
+export function recipeOf(plan: Pick<ComparePlan, 'ownRecipes'>, name: string): Recipe {
+  return plan.ownRecipes?.find((recipe) => recipe.name === name) ?? findRecipe(name)
+}
+
 export function checkPlan(plan: ComparePlan): void {
   const repeated = (values: readonly unknown[]) => values.find((v, i) => values.indexOf(v) !== i)
   for (const [flag, values] of [
@@ -61,7 +69,7 @@ export function checkPlan(plan: ComparePlan): void {
     const twice = repeated(values)
     if (twice !== undefined) throw new Error(`compare: ${flag} must name each value once, got ${twice} twice.`)
   }
-  const recipes = plan.recipes.map(findRecipe)
+  const recipes = plan.recipes.map((name) => recipeOf(plan, name))
   const baseline = recipes.find((r) => r.name === plan.baseline)
   if (!baseline)
     throw new Error(
@@ -175,7 +183,7 @@ export function cellJob(
 ): CellJob {
   const { recipe, seed, easyShare } = cell
   const { checkpoint, checkpointSha256, learningRate, questions, steps } = plan
-  const settings = rlSettings(findRecipe(recipe), {
+  const settings = rlSettings(recipeOf(plan, recipe), {
     seed,
     easyShare,
     learningRate,

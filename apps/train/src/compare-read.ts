@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QuestionCounts } from '@axpo/eval'
-import { findRecipe } from '@axpo/policy'
 import { evaluationPath, loadCounts } from './compare-evaluation.ts'
 import {
   type CellJob,
@@ -10,6 +9,7 @@ import {
   cellJob,
   type EvaluationName,
   evaluationNames,
+  recipeOf,
   rolloutsAStep,
   startJob,
 } from './compare-plan.ts'
@@ -65,7 +65,7 @@ export function equalRolloutSteps(
   easyShare: number,
 ): Map<string, number> {
   const found = new Map<string, number>()
-  const aStep = rolloutsAStep(findRecipe(plan.baseline), plan)
+  const aStep = rolloutsAStep(recipeOf(plan, plan.baseline), plan)
   if (!plan.equalRollouts || aStep === null) return found
   for (const recipe of plan.recipes) {
     if (recipe === plan.baseline) continue

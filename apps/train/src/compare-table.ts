@@ -1,5 +1,6 @@
 /** The tables of a comparison as rows of text, for Markdown, HTML and the terminal alike. Percent where a figure is a rate; every interval with what it rests on. */
 import type { Estimate } from '@axpo/eval'
+import { recipeDefaults, settingsOf } from '@axpo/policy'
 import type { Arm, CompareResult, Comparison, Effect, GroupResult, Metric, Score } from './compare-result.ts'
 import { armSeconds, type CompareTimes } from './compare-times.ts'
 import { formatSeconds } from './progress.ts'
@@ -212,6 +213,18 @@ export function groupTitle(group: GroupResult): string {
   return `s = ${group.easyShare} (${length} ${length === 1 ? 'seed' : 'seeds'}${of})`
 }
 
-export function settingsLine({ plan }: CompareResult): string {
-  return `Recipes ${plan.recipes.join(', ')}; seeds ${plan.seeds.join(', ')}; ${plan.steps} steps of ${plan.questions} questions, learning rate ${plan.learningRate}; ${plan.evalQuestions} test questions at the end and ${plan.validationQuestions} validation questions every ${plan.evalEvery} steps, ${plan.samples} rollouts each. Every run starts from weights ${plan.checkpointSha256.slice(0, 12)}; runs of one seed see the same questions in the same order.`
+/** The user's own recipes by what they set differently from the defaults; empty without one. */
+function ownLine({ plan }: CompareResult): string {
+  const own = (plan.ownRecipes ?? []).map((recipe) => {
+    const changes = Object.entries(settingsOf(recipe)).filter(
+      ([field, value]) => field !== 'name' && value !== recipeDefaults[field as keyof typeof recipeDefaults],
+    )
+    return `${recipe.name}: ${changes.map(([field, value]) => `${field} ${value}`).join(', ') || 'the defaults'}`
+  })
+  return own.length === 0 ? '' : ` Recipes of the user's own, by what differs from axpo: ${own.join('; ')}.`
+}
+
+export function settingsLine(result: CompareResult): string {
+  const { plan } = result
+  return `Recipes ${plan.recipes.join(', ')}; seeds ${plan.seeds.join(', ')}; ${plan.steps} steps of ${plan.questions} questions, learning rate ${plan.learningRate}; ${plan.evalQuestions} test questions at the end and ${plan.validationQuestions} validation questions every ${plan.evalEvery} steps, ${plan.samples} rollouts each. Every run starts from weights ${plan.checkpointSha256.slice(0, 12)}; runs of one seed see the same questions in the same order.${ownLine(result)}`
 }

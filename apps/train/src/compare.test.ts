@@ -74,7 +74,7 @@ describe('a comparison', { timeout: 480_000 }, () => {
   })
 
   it.each([
-    [['--recipes', 'grpo,ppo', '--s', '0.2,1'], /Unknown recipe "ppo". Choose from: .*axpo, grpo/],
+    [['--recipes', 'grpo,ppo', '--s', '0.2,1'], /Unknown recipe "ppo". Choose one of: .*axpo, grpo/],
     [['--from', 'nowhere'], /nowhere without compare-plan.json/],
   ])('refuses %j', async (args, message) => {
     const run = axpo('compare', '--checkpoint', 'random', '--out', 'refused', ...args)

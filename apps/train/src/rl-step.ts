@@ -1,26 +1,23 @@
 /**
- * One step of reinforcement learning, the whole algorithm on one page: sample, select prefixes, resample, weigh, backward, step (arXiv 2605.28774, section 3).
- * GRPO is the recipe with budget 0. Not here: files, evaluation, the loop.
+ * One step of reinforcement learning on one page: sample, select prefixes, resample, weigh, update (arXiv 2605.28774, section 3). GRPO is the recipe with budget 0.
+ * Not here: backward and optimiser (updates.ts), files, evaluation, the loop.
  */
 import type { Advantage } from '@axpo/advantage'
 import { type RolloutSetting, rolloutMany, type Task } from '@axpo/agent'
 import { type Session, suiteTask } from '@axpo/eval'
-import type { TrainSequence } from '@axpo/model'
 import {
   type Diagnostics,
   diagnose,
-  type LossPlan,
   planLoss,
   planSampling,
   type Recipe,
   type SampleJob,
-  type SequenceLoss,
-  sequenceLoss,
   settingsOf,
   settleSampling,
 } from '@axpo/policy'
 import { type Family, loadQuestion } from '@axpo/tasks'
 import type { RawImage, Trajectory } from '@axpo/trajectory'
+import { runUpdates, type UpdateMetrics } from './updates.ts'
 
 /** What a step works with; the setting's `images` is replaced by the step's own. */
 export interface Trainer {
@@ -44,24 +41,14 @@ export interface RlSettings {
   readonly tasks?: string
   /** Peak learning rate of AdamW. */
   readonly learningRate: number
-  /** Steps over which the rate rises from 0. */
+  /** Steps (not updates) over which the rate rises from 0. */
   readonly warmUpSteps: number
 }
 
 /** One line of metrics.jsonl. No clocks: the same run gives the same bytes. Rates in [0, 1], entropies and KL in nats. */
-export interface StepMetrics extends Diagnostics {
+export interface StepMetrics extends Diagnostics, UpdateMetrics {
   /** From 1. */
   readonly step: number
-  readonly loss: number
-  readonly gradientNorm: number
-  readonly learningRate: number
-  /** Always 0 with one update a batch: the ratio is 1. */
-  readonly clipFraction: number
-  /** Mean k3 estimate of KL(policy || SFT model) over trained tokens. */
-  readonly klNats: number
-  readonly trainedTokens: number
-  /** Largest |sampler's - learner's log-probability| over trained tokens: 0 when both agree to the bit. */
-  readonly samplerGapNats: number
 }
 
 export interface StepResult {
@@ -79,9 +66,6 @@ export interface StepResult {
 
 /** RL questions come from the train split, far from the indices that SFT used. */
 const firstIndex = 10_000_000
-
-/** Sampler and learner agree to the bit on one device; anything else means other weights or a fault in a kernel. */
-const gapLimitNats = 0
 
 export function learningRateAt(settings: RlSettings, step: number): number {
   return settings.learningRate * Math.min(1, (step + 1) / Math.max(1, settings.warmUpSteps))
@@ -109,71 +93,6 @@ function stepTasks({ taskRow }: Trainer, settings: RlSettings, step: number): (q
   }
 }
 
-/** `weights` mark what is trained; the learner computes log-probabilities exactly there. */
-function trainSequence(t: Trajectory, weights: Float32Array, images: ReadonlyMap<string, RawImage>): TrainSequence {
-  return {
-    tokens: t.tokens,
-    images: t.images.map(({ sha256 }) => ({ sha256, image: images.get(sha256)! })),
-    selected: Uint8Array.from(weights, (w) => (w === 0 ? 0 : 1)),
-  }
-}
-
-function samplerGap(
-  all: readonly Trajectory[],
-  plan: readonly { weights: Float32Array }[],
-  got: readonly Float32Array[],
-) {
-  let gap = 0
-  for (const [i, t] of all.entries())
-    for (const [p, w] of plan[i]!.weights.entries())
-      if (w !== 0) gap = Math.max(gap, Math.abs(t.logprobs[p]! - got[i]![p]!))
-  return gap
-}
-
-async function learn(
-  session: Session,
-  settings: RlSettings,
-  step: number,
-  all: readonly Trajectory[],
-  lossPlan: LossPlan,
-  images: ReadonlyMap<string, RawImage>,
-) {
-  const { recipe } = settings
-  const { learner } = session.model
-  const plan = [...lossPlan.rollouts, ...lossPlan.continuations]
-  const sequences = all.map((t, i) => trainSequence(t, plan[i]!.weights, images))
-  const reference = recipe.klWeight > 0 ? (await session.model.scoreReference(sequences)).logprobs : null
-  // one update a step: the policy that sampled is the policy that learns, so the ratio is 1 and the gradient is known before the forward pass
-  const losses: SequenceLoss[] = all.map((t, i) =>
-    sequenceLoss(plan[i]!, recipe, t.logprobs, t.logprobs, reference?.[i] ?? null),
-  )
-  const scores = await learner.backward(
-    learner.pack(sequences),
-    losses.map((l) => l.dLossDLogp),
-  )
-  const gap = samplerGap(all, plan, scores.logprobs)
-  if (!(gap <= gapLimitNats))
-    throw new Error(
-      `train: step ${step + 1}: the learner's log-probabilities must be the sampler's, got a gap of ${gap} nats. The two do not run the same weights; resume from the last checkpoint and report it.`,
-    )
-  const learningRate = learningRateAt(settings, step)
-  const { gradientNorm } = await learner.step(learningRate)
-  const sum = (f: (l: SequenceLoss) => number) => losses.reduce((n, l) => n + f(l), 0)
-  const tokens = Math.max(
-    1,
-    sum((l) => l.tokens),
-  )
-  return {
-    loss: sum((l) => l.loss),
-    gradientNorm,
-    learningRate,
-    clipFraction: sum((l) => l.clipped) / tokens,
-    klNats: sum((l) => l.klSum) / tokens,
-    trainedTokens: lossPlan.trainedTokens,
-    samplerGapNats: gap,
-  }
-}
-
 /** `step` counts from 0. */
 export async function rlStep(trainer: Trainer, settings: RlSettings, step: number): Promise<StepResult> {
   const { recipe, seed } = settings
@@ -193,10 +112,20 @@ export async function rlStep(trainer: Trainer, settings: RlSettings, step: numbe
   })
   for (let jobs = planSampling(recipe, key, sampled); jobs.length > 0; jobs = planSampling(recipe, key, sampled))
     sampled.push(...(await rolloutMany(setting, jobs.map(run))))
-  const { rollouts, plan, continuations, dropped } = settleSampling(recipe, key, sampled)
+  const settled = settleSampling(recipe, key, sampled)
+  const { rollouts, plan, continuations, dropped } = settled
   const sampledAt = performance.now()
   const lossPlan = planLoss({ rollouts, plan, continuations, recipe, advantage: trainer.advantage })
-  const learnt = await learn(trainer.session, settings, step, [...rollouts, ...continuations], lossPlan, images)
+  const learnt = await runUpdates({
+    model: trainer.session.model,
+    advantage: trainer.advantage,
+    recipe,
+    learningRate: learningRateAt(settings, step),
+    step: step + 1,
+    sampled: settled,
+    lossPlan,
+    images,
+  })
   const metrics = {
     step: step + 1,
     ...diagnose({

@@ -7,22 +7,13 @@ import { join } from 'node:path'
 import { loadAdvantage } from '@axpo/advantage'
 import { defaultLimits, type RolloutSetting } from '@axpo/agent'
 import { agentPorts, checkTasks, createTaskRow, loadSplit, type Session, suiteRegistry, userTask } from '@axpo/eval'
-import { checkRecipe, parseRecipe, type Recipe } from '@axpo/policy'
+import { checkRecipe, type Recipe } from '@axpo/policy'
 import { families, heldOutFamilies, splits } from '@axpo/tasks'
 import * as z from 'zod'
 import { createProgress } from './progress.ts'
+import { recipeSchema } from './recipe-file.ts'
 import { type RlSettings, rlStep, type StepMetrics, type Trainer } from './rl-step.ts'
 import { checkpointDirectory, type RunFolder, readJson } from './run-folder.ts'
-
-/** Checked by the policy layer, whose settings these are. */
-const recipeSchema = z.unknown().transform((value, context): Recipe => {
-  try {
-    return parseRecipe(value)
-  } catch (error) {
-    context.issues.push({ code: 'custom', message: (error as Error).message, input: value })
-    return z.NEVER
-  }
-})
 
 /** config.json of a run. */
 const configSchema = z.strictObject({

@@ -184,7 +184,9 @@ function contradiction(recipe: Required<Recipe>): string | null {
 export function checkRecipe(recipe: Recipe): void {
   const settings = settingsOf(recipe)
   for (const [field, value] of Object.entries(settings)) {
-    const [holds, rule] = rules[field as keyof Recipe] ?? [() => false, 'is not a setting']
+    const [holds, rule] = Object.hasOwn(rules, field)
+      ? rules[field as keyof Recipe]
+      : ([() => false, 'is not a setting'] as const)
     if (!holds(value as never))
       throw new Error(`recipe ${recipe.name}: ${field} ${rule}, got ${shown(value)}. Correct it there.`)
   }
