@@ -52,15 +52,16 @@ def batches():
 BATCHES = batches()
 
 
-def ours(surrogate="ppo", low=0.2, high=0.28, kl=0.0, aggregation="sequence-mean", constant=0):
-    return {"surrogate": surrogate, "clipLow": low, "clipHigh": high, "klWeight": kl, "aggregation": aggregation, "constantLength": constant}
+def ours(surrogate="ppo", low=0.2, high=0.28, kl=0.0, aggregation="sequence-mean", constant=0, **more):
+    return {"surrogate": surrogate, "clipLow": low, "clipHigh": high, "klWeight": kl, "aggregation": aggregation, "constantLength": constant, **more}
 
 
 def case(identity, framework, function, settings, batch, found, status):
-    loss, gradient, metrics = found
+    loss, gradient, metrics, entropy_gradient = found
     kind, value = status
-    return {"id": identity, "framework": framework, "function": function, "settings": settings, "batch": batch, kind: value,
-            "loss": loss, "gradient": gradient, "metrics": metrics}
+    entry = {"id": identity, "framework": framework, "function": function, "settings": settings, "batch": batch, kind: value,
+             "loss": loss, "gradient": gradient, "metrics": metrics}
+    return entry if entropy_gradient is None else {**entry, "entropyGradient": entropy_gradient}
 
 
 def trl_cases():
@@ -80,19 +81,23 @@ def trl_cases():
         ("gspo kl", {**grpo, "importance_sampling_level": "sequence", "beta": 0.04}, ours("gspo", kl=0.04)),
         # epsilon_high is the cap itself and there is no lower bound: ours with 1 - 1 and 1 + 4
         ("cispo", {"loss_type": "cispo", "epsilon_low": 0.2, "epsilon_high": 5.0}, ours("cispo", 1.0, 4.0, aggregation="token-mean")),
-        ("two-sided clip", {**grpo, "delta": 1.5}, no_option("upper cap of the ratio where the advantage is negative (delta)")),
+        ("two-sided clip", {**grpo, "delta": 1.5}, ours(ratioCap=1.5)),
+        ("two-sided clip, sequence ratio", {**grpo, "delta": 1.5, "importance_sampling_level": "sequence"}, ours("gspo", ratioCap=1.5)),
         ("sapo", {"loss_type": "sapo"}, no_option("SAPO")),
         ("vespo", {"loss_type": "vespo"}, no_option("VESPO")),
-        ("luspo", {"loss_type": "luspo", "importance_sampling_level": "sequence", **clip}, no_option("LUSPO")),
+        ("luspo", {"loss_type": "luspo", "importance_sampling_level": "sequence", **clip}, ours("gspo", constant=1)),
         ("kl weighted by the ratio", {**grpo, "beta": 0.04, "use_bias_correction_kl": True}, no_option("use_bias_correction_kl")),
-        ("entropy bonus", {**grpo, "entropy_coef": 0.01}, no_option("entropy bonus")),
+        ("dapo entropy bonus", {"loss_type": "dapo", "entropy_coef": 0.01, **clip}, ours(aggregation="token-mean", entropyBonus=0.01)),
+        ("entropy bonus", {**grpo, "entropy_coef": 0.01}, ("differs", "TRL's entropy bonus is a mean over all tokens whatever the loss; ours is aggregated as the loss is, as verl's is", ours(entropyBonus=0.01))),
         ("top entropy", {**grpo, "top_entropy_quantile": 0.4}, no_option("entropy-quantile mask")),
         ("off-policy mask", {**grpo, "off_policy_mask_threshold": 0.3}, no_option("off-policy sequence mask")),
     ]
     for name, settings, mapped in listed:
-        status = mapped if isinstance(mapped, tuple) else ("ours", mapped)
+        status = mapped[:2] if isinstance(mapped, tuple) else ("ours", mapped)
         for batch in ("published", "random", "empty-row"):
-            yield case(f"trl {name} / {batch}", "trl", "GRPOTrainer._compute_loss", settings, batch, peers.trl_loss(BATCHES[batch], settings), status)
+            entry = case(f"trl {name} / {batch}", "trl", "GRPOTrainer._compute_loss", settings, batch, peers.trl_loss(BATCHES[batch], settings), status)
+            # where the values differ on purpose: the option whose values differ
+            yield {**entry, "nearest": mapped[2]} if isinstance(mapped, tuple) and status[0] == "differs" else entry
     yield case("trl grpo kl / extreme", "trl", "GRPOTrainer._compute_loss", {**grpo, "beta": 0.04}, "extreme",
                peers.trl_loss(BATCHES["extreme"], {**grpo, "beta": 0.04}), ("ours", ours(kl=0.04)))
 
@@ -105,7 +110,7 @@ def verl_cases():
         "seq-mean-token-mean": ours(),
         "seq-mean-token-sum": ours(constant=1),
         "seq-mean-token-sum-norm": ours(constant="width"),
-        "token-sum": ("pending", "the policy layer has no plain sum over tokens"),
+        "token-sum": ours(aggregation="token-sum"),
     }
     clamped = "verl clamps the log-ratio to +-20 and k3 to at most 10; we keep them as they are, as TRL does"
     dropped = "a row with no trained token counts in our mean, as in TRL and in verl's trainer (global_batch_size); without global_batch_size verl drops it"
@@ -128,9 +133,9 @@ def verl_cases():
             info = {"global_batch_size": 6} if batch == "random" and aggregation.startswith("seq") else {}
             extra = {"batch_info": info} if info else {}
             yield add(f"vanilla {aggregation}", {**plain, "aggregation": aggregation, **extra}, mapped, batch)
-            yield add(f"vanilla {aggregation} dual clip", {**clip, "clip_ratio_c": 3.0, "aggregation": aggregation, **extra},
-                      ("pending", "the policy layer has no dual clip (clip_ratio_c)"), batch)
-            if isinstance(mapped, dict):
+            yield add(f"vanilla {aggregation} dual clip", {**clip, "clip_ratio_c": 3.0, "aggregation": aggregation, **extra}, {**mapped, "dualClip": 3.0}, batch)
+            # its GSPO and CISPO take every mode but the plain sum
+            if aggregation != "token-sum":
                 yield add(f"vanilla {aggregation} kl", {**plain, "aggregation": aggregation, "kl_type": "low_var_kl", "kl_weight": 0.04, **extra}, {**mapped, "klWeight": 0.04}, batch)
                 yield add(f"gspo {aggregation}", {**clip, "mode": "gspo", "aggregation": aggregation, **extra}, {**mapped, "surrogate": "gspo"}, batch)
                 yield add(f"cispo {aggregation}", {**clip, "mode": "cispo", "aggregation": aggregation, **extra}, {**mapped, "surrogate": "cispo"}, batch)
@@ -141,12 +146,14 @@ def verl_cases():
     yield add("vanilla extreme", {**plain, "aggregation": "token-mean"}, ("differs", clamped), "extreme", ours(aggregation="token-mean"))
     yield add("vanilla kl extreme", {**plain, "aggregation": "token-mean", "kl_type": "low_var_kl", "kl_weight": 0.04}, ("differs", clamped), "extreme", ours(kl=0.04, aggregation="token-mean"))
     for aggregation in ("token-mean", "seq-mean-token-mean"):
-        yield add(f"vanilla {aggregation} entropy", {**plain, "aggregation": aggregation, "entropy_coeff": 0.01}, ("pending", "the policy layer has no entropy bonus"), "published")
+        yield add(f"vanilla {aggregation} entropy", {**plain, "aggregation": aggregation, "entropy_coeff": 0.01}, {**aggregations[aggregation], "entropyBonus": 0.01}, "published")
     for kind in ("k1", "k2", "abs", "k3+"):
-        yield add(f"vanilla {kind}", {**plain, "aggregation": "token-mean", "kl_type": kind, "kl_weight": 0.04}, ("pending", f"the policy layer's KL estimator is k3 only, no {kind}"), "random")
+        yield add(f"vanilla {kind}", {**plain, "aggregation": "token-mean", "kl_type": kind, "kl_weight": 0.04}, ours(kl=0.04, aggregation="token-mean", klEstimator=kind), "random")
     for mode in ("sapo", "geo_mean", "gpg", "clip_cov", "kl_cov"):
         try:
-            yield add(mode, {**clip, "mode": mode, "aggregation": "seq-mean-token-mean"}, ("pending", f"the policy layer has no {mode}"), "published")
+            # GPG is log-probability times advantage: a weight bounded to [1, 1]
+            mapped = ours("cispo", 0.0, 0.0) if mode == "gpg" else ("pending", f"the policy layer has no {mode}")
+            yield add(mode, {**clip, "mode": mode, "aggregation": "seq-mean-token-mean"}, mapped, "published")
         except Exception as error:  # noqa: BLE001  (said aloud: a mode that needs more than these inputs)
             print("left out:", mode, repr(error)[:120])
 
@@ -207,11 +214,8 @@ def kl_cases():
     for kind in ("k1", "k2", "k3", "abs", "low_var_kl", "k1+", "k3+"):
         value, gradient = peers.verl_kl(logp, ref, kind)
         entry = {"id": f"verl kl {kind}", "logp": logp, "ref": ref, "value": value, "gradient": gradient}
-        if kind in ("k3", "low_var_kl"):
-            entry |= {"ours": "k3", "clamped": [i for i, x in enumerate(value) if x == 10 or abs(d[i]) > 20]}
-        else:
-            entry["pending"] = f"the policy layer's KL estimator is k3 only, no {kind}"
-        yield entry
+        clamps = kind in ("k3", "k3+", "low_var_kl")
+        yield entry | {"ours": "k3" if kind == "low_var_kl" else kind, "clamped": [i for i, x in enumerate(value) if clamps and (x == 10 or abs(d[i]) > 20)]}
 
 
 def correction_cases():

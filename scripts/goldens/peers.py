@@ -58,8 +58,9 @@ class Accelerator:
 
 
 def trl_loss(batch, settings):
-    """GRPOTrainer._compute_loss on a trainer that has only what it asks for. Returns loss, gradient and metrics."""
+    """GRPOTrainer._compute_loss on a trainer that has only what it asks for. Returns loss, gradient, metrics and the gradient with respect to entropies (None where it is 0)."""
     logp = batch["logp"].clone().requires_grad_(True)
+    entropy = batch["entropy"].clone().requires_grad_(True)
     mask = batch["mask"]
     defaults = dict(loss_type="dapo", epsilon_low=0.2, epsilon_high=0.2, beta=0.0, importance_sampling_level="token", entropy_coef=0.0,
                     max_completion_length=mask.shape[1], top_entropy_quantile=1.0, off_policy_mask_threshold=None)
@@ -72,7 +73,7 @@ def trl_loss(batch, settings):
         **chosen, args=SimpleNamespace(**{**arguments, **{k: v for k, v in settings.items() if k in arguments}}), accelerator=Accelerator(),
         aux_loss_enabled=False, use_vllm=False, vllm_importance_sampling_correction=False, model=SimpleNamespace(training=True), use_adaptive_entropy=False,
         current_gradient_accumulation_steps=1, _entropy_bonus_enabled=chosen["entropy_coef"] != 0, _metrics={"train": defaultdict(list)},
-        _get_per_token_logps_and_entropies=lambda *_, **__: (logp, batch["entropy"], None),
+        _get_per_token_logps_and_entropies=lambda *_, **__: (logp, entropy, None),
         get_off_policy_mask=GRPOTrainer.get_off_policy_mask, get_gamma_weights=GRPOTrainer.get_gamma_weights,
     )
     trainer.get_high_entropy_mask = MethodType(GRPOTrainer.get_high_entropy_mask, trainer)
@@ -83,7 +84,7 @@ def trl_loss(batch, settings):
     loss = GRPOTrainer._compute_loss(trainer, None, inputs)
     loss.backward()
     metrics = {name: values[0] for name, values in trainer._metrics["train"].items() if name in ("kl", "clip_ratio/region_mean", "entropy")}
-    return loss.item(), logp.grad.tolist(), metrics
+    return loss.item(), logp.grad.tolist(), metrics, None if entropy.grad is None else entropy.grad.tolist()
 
 
 def verl_loss(batch, settings):
@@ -95,19 +96,20 @@ def verl_loss(batch, settings):
     config = ActorConfig(strategy="fsdp", rollout_n=1, ppo_micro_batch_size_per_gpu=1, **settings)
     config.global_batch_info.update(batch_info)
     logp = batch["logp"].clone().requires_grad_(True)
+    entropy = batch["entropy"].clone().requires_grad_(True)
     mask = batch["mask"]
     advantages = batch["advantages"][:, None].expand_as(mask)
     loss, metrics = core_algos.get_policy_loss_fn(mode)(batch["old"], logp, advantages, mask, aggregation, config)
     metrics = {name.removeprefix("actor/"): value for name, value in metrics.items()}
     if entropy_weight:
-        loss = loss - entropy_weight * core_algos.agg_loss(loss_mat=batch["entropy"], loss_mask=mask, loss_agg_mode=aggregation, **config.global_batch_info)
+        loss = loss - entropy_weight * core_algos.agg_loss(loss_mat=entropy, loss_mask=mask, loss_agg_mode=aggregation, **config.global_batch_info)
     if kl_type:
         estimate = core_algos.kl_penalty(logp, batch["ref"], kl_type)
         kl = core_algos.agg_loss(loss_mat=estimate, loss_mask=mask, loss_agg_mode=aggregation, **config.global_batch_info)
         metrics["kl"] = kl.item()
         loss = loss + kl_weight * kl
     loss.backward()
-    return loss.item(), logp.grad.tolist(), metrics
+    return loss.item(), logp.grad.tolist(), metrics, None if entropy.grad is None else entropy.grad.tolist()
 
 
 def verl_aggregate(values, mask, mode, **keywords):

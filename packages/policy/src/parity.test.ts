@@ -6,17 +6,19 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { type AdvantageOptions, loadAdvantage } from '@axpo/advantage'
 import { describe, expect, it } from 'vitest'
-import { sequenceLoss } from './loss.ts'
+import type { KlEstimator } from './kl.ts'
+import { type LossSettings, sequenceLoss } from './loss.ts'
 import { type Recipe, recipeDefaults } from './recipe.ts'
 import type { Rollout } from './rollout.ts'
 import { planLoss } from './weights.ts'
 
-type Options = Pick<Recipe, 'surrogate' | 'clipLow' | 'clipHigh' | 'klWeight' | 'aggregation' | 'constantLength'>
+type Options = LossSettings & Pick<Recipe, 'aggregation' | 'constantLength'>
 
 interface Batch {
   readonly logp: number[][]
   readonly old: number[][]
   readonly ref: number[][]
+  readonly entropy: number[][]
   readonly mask: number[][]
   readonly advantages: number[]
 }
@@ -33,6 +35,8 @@ interface LossCase extends Case {
   readonly nearest?: Options
   readonly loss: number
   readonly gradient: number[][]
+  /** With respect to entropies. */
+  readonly entropyGradient?: number[][]
   readonly metrics: Record<string, number>
 }
 
@@ -45,7 +49,7 @@ interface AdvantageCase extends Case {
 }
 
 interface KlCase extends Case {
-  readonly ours?: 'k3'
+  readonly ours?: KlEstimator
   readonly logp: number[]
   readonly ref: number[]
   readonly value: number[]
@@ -95,13 +99,20 @@ function rolloutsOf(batch: Batch): Rollout[] {
   }))
 }
 
-/** Loss, gradient and k3 sum of a batch under our options, with the golden's advantages in place of the group's. */
-function ownLoss(batch: Batch, options: Options): { loss: number; gradient: number[][]; kl: number } {
+interface OwnLoss {
+  readonly loss: number
+  readonly gradient: number[][]
+  readonly entropyGradient: number[][]
+  readonly kl: number
+}
+
+/** Loss, gradients and k3 mean of a batch under our options, with the golden's advantages in place of the group's. */
+function ownLoss(batch: Batch, options: Options): OwnLoss {
   const recipe: Recipe = { ...recipeDefaults, name: 'parity', budget: 0, ...options }
   const plan = planLoss({ rollouts: rolloutsOf(batch), plan: [], continuations: [], recipe, advantage })
   let loss = 0
   let kl = 0
-  const gradient = plan.rollouts.map((weights, i) => {
+  const parts = plan.rollouts.map((weights, i) => {
     const row = (values: number[][]) => Float32Array.from(values[i]!)
     const part = sequenceLoss(
       { ...weights, advantage: batch.advantages[i]! },
@@ -109,17 +120,27 @@ function ownLoss(batch: Batch, options: Options): { loss: number; gradient: numb
       row(batch.logp),
       row(batch.old),
       row(batch.ref),
+      row(batch.entropy),
     )
     loss += part.loss
     kl += part.klSum
-    return [...part.dLossDLogp]
+    return part
   })
-  return { loss, gradient, kl: kl / plan.trainedTokens }
+  return {
+    loss,
+    gradient: parts.map((p) => [...p.dLossDLogp]),
+    entropyGradient: parts.map((p) => [...(p.dLossDEntropy ?? [])]),
+    kl: kl / plan.trainedTokens,
+  }
 }
 
 function lossError(entry: LossCase, options: Options): number {
   const own = ownLoss(golden.batches[entry.batch]!, options)
-  return Math.max(scaledError([own.loss], [entry.loss]), scaledError(own.gradient.flat(), entry.gradient.flat()))
+  return Math.max(
+    scaledError([own.loss], [entry.loss]),
+    scaledError(own.gradient.flat(), entry.gradient.flat()),
+    scaledError(own.entropyGradient.flat(), entry.entropyGradient?.flat() ?? []),
+  )
 }
 
 const withOption = <T extends Case & { readonly ours?: unknown }>(cases: readonly T[]) => cases.filter((c) => c.ours)
@@ -166,8 +187,8 @@ describe('advantages', () => {
 })
 
 describe('KL estimators', () => {
-  it.each(withOption(golden.kl))('$id', ({ logp, ref, value, gradient, clamped }) => {
-    const options = { clipLow: 0.2, clipHigh: 0.2, klWeight: 1 }
+  it.each(withOption(golden.kl))('$id', ({ logp, ref, value, gradient, clamped, ours }) => {
+    const options = { clipLow: 0.2, clipHigh: 0.2, klWeight: 1, klEstimator: ours! }
     for (const [i, expected] of value.entries()) {
       if (clamped?.includes(i)) continue
       const row = (x: number) => Float32Array.of(x)
@@ -178,7 +199,7 @@ describe('KL estimators', () => {
         row(logp[i]!),
         row(ref[i]!),
       )
-      expect(part.klSum).toBeCloseTo(expected, 12)
+      if (ours!.startsWith('k3')) expect(part.klSum).toBeCloseTo(expected, 12)
       expect(part.loss).toBeCloseTo(expected, 12)
       expect(part.dLossDLogp[0]).toBeCloseTo(gradient[i]!, 5)
     }

@@ -106,3 +106,43 @@ test('property: on the policy that sampled, every surrogate has the same gradien
     ),
   )
 })
+
+test('dual clip: a token of negative advantage costs at most c |A| and then has no gradient; others keep theirs', () => {
+  const settings = { ...bare, dualClip: 3 }
+  const run = (a: number) => sequenceLoss(sequence(a, [1, 1]), settings, f(-0.1, -1), f(-3, -1.5), null)
+  const [bad, good] = [run(-1), run(1)]
+  expect(bad.loss).toBeCloseTo(3 + Math.exp(0.5), 5)
+  expect([...bad.dLossDLogp].map((x) => Math.round(x * 1e4) / 1e4)).toEqual([0, 1.6487])
+  expect(bad.clipped).toBe(1)
+  expect(good.loss).toBeCloseTo(-1.28 * 2, 5)
+})
+
+test('cap of the ratio: above it a token of negative advantage keeps its cost and loses its gradient', () => {
+  const { loss, dLossDLogp, clipped } = sequenceLoss(
+    sequence(-2, [1, 1]),
+    { ...bare, ratioCap: 1.5 },
+    f(-0.1, -1),
+    f(-3, -1.3),
+    null,
+  )
+  expect(loss).toBeCloseTo(2 * (1.5 + Math.exp(0.3)), 5)
+  expect([...dLossDLogp].map((x) => Math.round(x * 1e4) / 1e4)).toEqual([0, 2.6997])
+  expect(clipped).toBe(1)
+})
+
+test('ratio and KL to the policy that sampled: exactly 1 and 0 there; the sums of trained tokens elsewhere', () => {
+  const same = sequenceLoss(sequence(1, [1, 0, 1, 1]), bare, old, old, null)
+  expect([same.ratioSum, same.ratioMax, same.oldKlSum, same.clipped]).toEqual([3, 1, 0, 0])
+  const moved = sequenceLoss(sequence(1, [1, 1, 0, 1]), bare, logp, old, null)
+  expect(moved.ratioMax).toBeCloseTo(Math.exp(0.1), 6)
+  expect(moved.ratioSum).toBeCloseTo(Math.exp(0.1) + 2, 6)
+  expect(moved.oldKlSum).toBeCloseTo(Math.exp(0.1) - 1 - 0.1, 6)
+})
+
+test('an entropy bonus without entropies says what is missing', () => {
+  const run = (entropies: Float32Array | null) => () =>
+    sequenceLoss(sequence(1, [1]), { ...bare, entropyBonus: 0.1 }, f(-1), f(-1), null, entropies)
+  expect(run(null)).toThrow(/an entropy bonus needs the entropies of 1 tokens, got none/)
+  expect(run(f(1, 2))).toThrow(/of 1 tokens, got 2/)
+  expect(run(f(2))().loss).toBeCloseTo(-1.2, 6)
+})

@@ -12,7 +12,7 @@ import {
   toyRollout,
   toyValue,
 } from './index.ts'
-import { contexts, decisionRow, families, rowOf } from './world.ts'
+import { contexts, decisionRow, families, normalise, rowOf } from './world.ts'
 
 let advantage: Advantage
 beforeAll(async () => {
@@ -40,6 +40,45 @@ test('GRPO pushes the decision up where q > g, down where q < g, further the wid
   expect(above!).toBeGreaterThan(0)
   expect(below!).toBeLessThan(0)
   expect(farBelow!).toBeLessThan(below!)
+})
+
+test("the gradient of an entropy bonus is the slope of the trained tokens' entropy", () => {
+  const recipe = { ...recipes.grpo, klWeight: 0, entropyBonus: 0.7 }
+  const table = createTable(3)
+  const { rollouts } = sampleToyStep(table, { seed: 3, guess: 0.4 }, recipe, { seed: 3, step: 0, questions: 4 })
+  const { rollouts: weights } = planLoss({ rollouts, plan: [], continuations: [], recipe, advantage })
+  // rewards out of the way: what is left is the bonus
+  const flat = weights.map((w) => ({ ...w, advantage: 0 }))
+  const gradient = toyGradient(table, table, recipe, rollouts, flat)
+  const bonus = () => {
+    normalise(table)
+    let sum = 0
+    for (const [i, r] of rollouts.entries())
+      for (const [t, w] of flat[i]!.weights.entries())
+        if (r.rows[t]! >= 0) sum -= 0.7 * w * table.entropies[r.rows[t]!]!
+    return sum
+  }
+  for (const row of decisionRow) {
+    const at = rowOf(row).start
+    table.logits[at]! += 1e-4
+    const above = bonus()
+    table.logits[at]! -= 2e-4
+    const slope = (above - bonus()) / 2e-4
+    table.logits[at]! += 1e-4
+    expect(gradient[at]).not.toBe(0)
+    expect(slope).toBeCloseTo(gradient[at]!, 5)
+  }
+})
+
+test('mini-batches and passes of the recipe are taken: one update, three, and six end in different tables', () => {
+  const run = (miniBatches: number, epochs: number) => {
+    const recipe = { ...recipes.axpo, miniBatches, epochs }
+    return [...runToy(advantage, { recipe, seed: 1, steps: 3, guess: 0.4 }).table.logits]
+  }
+  expect(run(1, 1)).toEqual([
+    ...runToy(advantage, { recipe: recipes.axpo, seed: 1, steps: 3, guess: 0.4 }).table.logits,
+  ])
+  expect(new Set([run(1, 1), run(3, 1), run(1, 2), run(3, 2)].map(String)).size).toBe(4)
 })
 
 test('all-wrong rate of tool subgroups: ((1 - p q)^G - (1 - p)^G) / (1 - (1 - p)^G)', () => {
