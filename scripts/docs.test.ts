@@ -83,6 +83,7 @@ test.each(['your-own-tool.md', 'your-own-tasks.md', 'your-own-recipe.md'])('%s h
 test('your own tool', () => play('your-own-tool.md'), 300_000)
 test('your own tasks', () => play('your-own-tasks.md'), 300_000)
 
+test('your own recipe: from a file', () => play('your-own-recipe.md'), 120_000)
 test('your own recipe: as an object, and as a line in recipes.ts', async () => {
   const blocks = blocksOf('your-own-recipe.md')
   const policy = join(root, 'packages', 'policy')
