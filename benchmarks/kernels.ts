@@ -1,5 +1,5 @@
 /**
- * Kernels by themselves: every matrix product of a training and of a decoding step, square ones, and the step's other kernels, at the sizes they have there.
+ * Kernels by themselves: every matrix product of a training and of a decoding step, some by themselves, and the step's other kernels, at the sizes they have there.
  * Matrix products also as share of the peak (peak.ts) measured in the same round on the same threads.
  */
 import {
@@ -208,10 +208,13 @@ function otherTable(
 const syncOf = (device: Device, loaded: LoadedPlan, tensor: Tensor) =>
   device.kind === 'cpu' ? null : () => loaded.read(tensor, 1)
 
-function squares(device: Device['kind'], quick: boolean): GemmShape[] {
+/** Square ones, and one as long and narrow as those of a small model. */
+function plainShapes(device: Device['kind'], quick: boolean): GemmShape[] {
   const sides = quick ? [128] : { software: [256], cpu: [256, 512, 1024], gpu: [512, 1024, 2048, 4096] }[device]
-  return sides.flatMap((side) =>
-    (['nt', 'nn', 'tn'] as const).map((mode) => ({ M: side, N: side, K: side, mode, adds: mode === 'tn' })),
+  const shapes = sides.map((side) => ({ M: side, N: side, K: side }))
+  if (!quick && device !== 'software') shapes.push({ M: 2048, N: 128, K: 128 })
+  return shapes.flatMap((shape) =>
+    (['nt', 'nn', 'tn'] as const).map((mode) => ({ ...shape, mode, adds: mode === 'tn' })),
   )
 }
 
@@ -265,7 +268,7 @@ interface Work {
   readonly products: readonly GemmRow[]
   readonly decodeRows: number
   readonly decode: readonly GemmRow[]
-  readonly square: readonly GemmRow[]
+  readonly plain: readonly GemmRow[]
   readonly prototype: readonly PrototypeRow[]
   readonly others: readonly StepCall[]
 }
@@ -276,7 +279,7 @@ async function planWork(name: ConfigName, kind: Device['kind'], effort: Effort):
   const repeats = { software: 1, cpu: 4, gpu: 64 }[kind]
   const step = planStepCalls(workload, repeats)
   const decodeRows = Math.min(128, workload.sizes.questions * workload.sizes.samples)
-  const shapes = name === 'nano' ? squares(kind, effort.quick) : []
+  const shapes = name === 'nano' ? plainShapes(kind, effort.quick) : []
   return {
     workload,
     step,
@@ -286,7 +289,7 @@ async function planWork(name: ConfigName, kind: Device['kind'], effort: Effort):
     ),
     decodeRows,
     decode: decodeShapes(workload, decodeRows).map((row) => ({ ...row, name: `decode ${label(row.shape)}` })),
-    square: shapes.map((shape) => ({ shape, count: 1, name: `square ${label(shape)}` })),
+    plain: shapes.map((shape) => ({ shape, count: 1, name: `plain ${label(shape)}` })),
     prototype: name === 'nano' ? prototypeRows(kind, effort.quick) : [],
     others: kind === 'software' ? [] : step.calls.filter(({ gemm }) => !gemm),
   }
@@ -294,7 +297,7 @@ async function planWork(name: ConfigName, kind: Device['kind'], effort: Effort):
 
 /** What there is to time on one device, its plans loaded and run once. */
 async function openProbes(device: Device, executor: Executor, work: Work): Promise<Probe[]> {
-  const { step, repeats, products, others, decode, square, prototype: known } = work
+  const { step, repeats, products, others, decode, plain, prototype: known } = work
   const loaded = step.load(executor)
   await loaded.run('forward', step.live)
   await loaded.run('backward', step.live)
@@ -306,7 +309,7 @@ async function openProbes(device: Device, executor: Executor, work: Work): Promi
     device: device.name,
     run: () => timePhase(loaded, phase, repeats, { ...step.live }, sync, leastMs),
   }))
-  for (const row of [...decode, ...square, ...known]) {
+  for (const row of [...decode, ...plain, ...known]) {
     const alone = loadGemm(executor, row.shape, repeats, row.name)
     await alone.loaded.run('forward')
     probes.push({
@@ -324,7 +327,7 @@ function tablesOf(
   samples: ReadonlyMap<string, Samples>,
   peakNote: string,
 ): Table[] {
-  const { workload, products, decodeRows, decode, square, others } = work
+  const { workload, products, decodeRows, decode, plain, others } = work
   const names = devices.map((device) => device.name).join(' and ')
   const where = `${workload.name}, ${names}`
   const notes = [`Peak of fused multiply-adds in registers (128-bit WebAssembly; WGSL), GFLOP/s: ${peakNote}.`]
@@ -334,7 +337,7 @@ function tablesOf(
   return [
     ...gemms(`Matrix products of a training step, ${where} (${tokens})`, products),
     ...gemms(`Matrix products of a decoding step of ${decodeRows} sequences, ${where}`, decode),
-    ...gemms(`Square matrix products, ${names}`, square),
+    ...gemms(`Matrix products by themselves, ${names}`, plain),
     ...(work.prototype.length > 0 ? [prototypeTable(work.prototype, devices[0]!, samples, notes)] : []),
     ...(others.length > 0
       ? [otherTable(`Other kernels of a training step, ${where} (${tokens})`, others, devices, samples)]
@@ -344,7 +347,7 @@ function tablesOf(
 
 async function measureConfig(name: ConfigName, devices: readonly Device[], effort: Effort): Promise<SectionResult> {
   const work = await planWork(name, devices[0]!.kind, effort)
-  const rows = [...work.products, ...work.decode, ...work.square, ...work.prototype]
+  const rows = [...work.products, ...work.decode, ...work.plain, ...work.prototype]
   const operations = new Map(rows.map(({ name: row, shape: { M, N, K } }) => [row, 2 * M * N * K]))
   const executors: Executor[] = []
   const peaks = new Map<string, Peak>()

@@ -7,8 +7,9 @@
  * of onnxruntime-web.
  * Not here: how the peers are installed (peers/install.ts) or what they run (peers/torch_peer.py, peers/js/*).
  */
+import { execFile } from 'node:child_process'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 import { checkQuiet, readLoad } from './load.ts'
 import { parseRepetitions } from './options.ts'
 import { defaultInstall, installJavaScript, installPython } from './peers/install.ts'
@@ -41,6 +42,16 @@ async function findPython(options: ReturnType<typeof parse>): Promise<PythonPeer
   return { interpreter: join(path, 'bin', 'python'), scratch: join(path, 'scratch'), device }
 }
 
+/** An interpreter that was given need not have TRL. One that was installed here has it. */
+async function hasTrl(options: ReturnType<typeof parse>): Promise<boolean> {
+  if (!options.interpreter || options.asked.includes('trl')) return true
+  const look = "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec('trl') else 1)"
+  return promisify(execFile)(options.interpreter, ['-c', look]).then(
+    () => true,
+    () => false,
+  )
+}
+
 function parse(args: string[]) {
   const { values } = parseArgs({
     args,
@@ -64,7 +75,7 @@ function parse(args: string[]) {
   const unknown = only.find((name) => !all.some((part) => part === name))
   if (unknown)
     throw new Error(`peers: --only must be some of ${all.join(', ')} on ${values.device}, got ${unknown}. Correct it.`)
-  return { ...values, only, whole: only.length === all.length }
+  return { ...values, only, asked: values.only?.split(',') ?? [], whole: only.length === all.length }
 }
 
 async function main(): Promise<void> {
@@ -97,7 +108,8 @@ async function main(): Promise<void> {
   }
   if (!('failure' in python)) {
     await measure('python', () => comparePyTorch(python, effort))
-    await measure('trl', () => compareTrl(python, effort))
+    if (await hasTrl(options)) await measure('trl', () => compareTrl(python, effort))
+    else notes.push(`trl: left out: ${python.interpreter} has no TRL. Install it there to compare.`)
   }
   const folder = js && 'path' in js ? js.path : null
   if (folder) await measure('js', () => compareTextTraining(folder, effort))
