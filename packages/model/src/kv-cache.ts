@@ -23,6 +23,8 @@ interface Node {
 export interface Lease {
   /** KV row of every context token that has one. */
   readonly rows: number[]
+  /** The same as ranges: first row and length of each, one after the other. */
+  readonly ranges: number[]
   readonly keys: number[]
   /** Tokens on the shared path; the rest of rows is private. */
   readonly sharedCount: number
@@ -35,6 +37,15 @@ interface InnerLease extends Lease {
   reservedBlocks: number
   tailBlock: number
   tailUsed: number
+  /** All tokens of the path have been computed or scheduled; that stays so. */
+  pathComputed: boolean
+}
+
+function appendRow(rows: number[], ranges: number[], row: number): void {
+  rows.push(row)
+  const last = ranges.length - 2
+  if (last >= 0 && ranges[last]! + ranges[last + 1]! === row) ranges[last + 1]!++
+  else ranges.push(row, 1)
 }
 
 export class KvCache {
@@ -169,11 +180,13 @@ export class KvCache {
       node = child
     }
     const rows: number[] = []
-    for (let at: Node | null = node; at; at = at.parent) rows.unshift(...at.rows)
+    const ranges: number[] = []
+    for (const at of pathOf(node)) for (const row of at.rows) appendRow(rows, ranges, row)
     this.reserved += reservedBlocks
     this.leaseCount++
     const lease: InnerLease = {
       rows,
+      ranges,
       keys: keys.slice(),
       sharedCount: shareable,
       privateComputed: 0,
@@ -181,6 +194,7 @@ export class KvCache {
       reservedBlocks,
       tailBlock: -1,
       tailUsed: BLOCK,
+      pathComputed: false,
     }
     this.growTail(lease)
     return lease
@@ -202,7 +216,7 @@ export class KvCache {
       lease.tailBlock = this.takeBlock()
       lease.tailUsed = 0
     }
-    lease.rows.push(lease.tailBlock * BLOCK + lease.tailUsed++)
+    appendRow(lease.rows, lease.ranges, lease.tailBlock * BLOCK + lease.tailUsed++)
     this.use[lease.tailBlock]!++
   }
 
@@ -217,12 +231,9 @@ export class KvCache {
    * shares them may run in the same step (rows are written before they are read within a step).
    */
   schedule(lease: Lease, limit: number): number[] {
-    const inner = lease as InnerLease
-    const path: Node[] = []
-    for (let at: Node | null = inner.node; at; at = at.parent) path.unshift(at)
     const indices: number[] = []
     let start = 0
-    for (const node of path) {
+    for (const node of pathOf((lease as InnerLease).node)) {
       while (node.computed < node.keys.length && indices.length < limit) indices.push(start + node.computed++)
       if (node.computed < node.keys.length) return indices
       start += node.keys.length
@@ -232,11 +243,24 @@ export class KvCache {
     return indices
   }
 
+  /** A decoding sequence: the index of its last token where only that one's values are missing, which count as computed from now on. Else -1. */
+  scheduleLast(lease: Lease): number {
+    const missing = lease.rows.length - lease.sharedCount - lease.privateComputed
+    if (missing !== 1 || !this.isPathComputed(lease as InnerLease)) return -1
+    lease.privateComputed++
+    return lease.rows.length - 1
+  }
+
   /** True when every token so far has its KV values computed or scheduled. */
   isComplete(lease: Lease): boolean {
-    for (let at: Node | null = (lease as InnerLease).node; at; at = at.parent)
-      if (at.computed < at.keys.length) return false
-    return lease.privateComputed === lease.rows.length - lease.sharedCount
+    return lease.privateComputed === lease.rows.length - lease.sharedCount && this.isPathComputed(lease as InnerLease)
+  }
+
+  private isPathComputed(lease: InnerLease): boolean {
+    if (lease.pathComputed) return true
+    for (let at: Node | null = lease.node; at; at = at.parent) if (at.computed < at.keys.length) return false
+    lease.pathComputed = true
+    return true
   }
 
   /** Ends a sequence: its computed private rows go to the tree, duplicates are freed. */
@@ -280,4 +304,11 @@ export class KvCache {
     }
     return oldest
   }
+}
+
+/** From the root down to `node`. */
+function pathOf(node: Node): Node[] {
+  const path: Node[] = []
+  for (let at: Node | null = node; at; at = at.parent) path.push(at)
+  return path.reverse()
 }

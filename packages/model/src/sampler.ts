@@ -9,13 +9,12 @@ import type { Executor, LoadedPlan } from '@axpo/kernels'
 import { planGraph } from '@axpo/kernels'
 import type { ModelConfig } from './config.ts'
 import { FeaturePool } from './feature-pool.ts'
-import { singleColumns, writeList } from './host-lists.ts'
 import { KvCache, type Lease } from './kv-cache.ts'
 import type { WeightState } from './learner.ts'
 import type { ImageRef } from './pack.ts'
-import { ropeTables, writeVision } from './packed-graph.ts'
+import { writeVision } from './packed-graph.ts'
 import type { ParameterList } from './parameters.ts'
-import { createTextRope, findImageRuns, type ImageRun, planPositions, type TextRope } from './positions.ts'
+import { findImageRuns, type ImageRun, planPositions } from './positions.ts'
 import { imageGrid, type ProcessorConfig } from './processor.ts'
 import {
   buildEncodeGraph,
@@ -28,6 +27,7 @@ import {
   type SamplerCapacities,
   type StepGraph,
 } from './sampler-graph.ts'
+import { StepRows } from './sampler-step.ts'
 
 export interface SampleRequest {
   /** The whole context; image pads already expanded. */
@@ -63,25 +63,18 @@ interface Running {
   readonly resolve: (result: SampleResult) => void
   readonly reject: (error: Error) => void
   readonly runs: readonly ImageRun[]
+  /** The whole context. */
   readonly tokens: number[]
-  readonly positions: number[]
-  nextPosition: number
+  /** [tokens, 3] of the prompt. */
+  readonly positions: Int32Array
+  /** Position of the first sampled token. */
+  readonly nextPosition: number
   lease: Lease
   featureStarts: number[]
   readonly sampled: number[]
   readonly logprobs: number[]
   readonly entropies: number[]
   finish: 'stop' | 'length' | null
-}
-
-interface Step {
-  readonly tokens: number[]
-  readonly imageRows: number[]
-  readonly positions: number[]
-  readonly destinations: number[]
-  readonly spanPointers: number[]
-  readonly spanPairs: number[]
-  readonly ready: { readonly sequence: Running; readonly row: number }[]
 }
 
 /** Lets other macrotasks run: requests made meanwhile join the next step. */
@@ -108,7 +101,9 @@ export class NanoSampler {
   private readonly cache: KvCache
   private readonly features: FeaturePool
   private readonly imageKeys = new Map<string, number>()
-  private readonly rope: TextRope
+  private readonly rows: StepRows
+  /** Sequences of the step's sampling rows, in order. */
+  private readonly ready: Running[] = []
   private waiting: Running[] = []
   private running: Running[] = []
   private looping = false
@@ -119,7 +114,7 @@ export class NanoSampler {
     this.options = options
     this.cache = new KvCache(capacities.kvRows)
     this.features = new FeaturePool(capacities.featureRows)
-    this.rope = createTextRope(config.text)
+    this.rows = new StepRows(config.text, capacities)
     this.cachedGeneration = options.weights.generation
     executor.allocate(KV, kvElements(config, capacities))
     executor.allocate(FEATURES, featureElements(config, capacities))
@@ -127,6 +122,7 @@ export class NanoSampler {
     this.step = buildStepGraph(config, list, region, capacities)
     this.encodePlan = executor.load(planGraph(this.encode.graph))
     this.stepPlan = executor.load(planGraph(this.step.graph))
+    this.rows.writeFixed(this.stepPlan, this.step)
   }
 
   /** Continues `request.tokens`. Rejects with an error for a context the model cannot take. */
@@ -189,9 +185,9 @@ export class NanoSampler {
       reject,
       runs,
       tokens: Array.from(tokens),
-      positions: Array.from(positions),
+      positions,
       nextPosition: next,
-      lease: { rows: [], keys: [], sharedCount: 0, privateComputed: 0 },
+      lease: { rows: [], ranges: [], keys: [], sharedCount: 0, privateComputed: 0 },
       featureStarts: [],
       sampled: [],
       logprobs: [],
@@ -204,7 +200,8 @@ export class NanoSampler {
     try {
       while (this.waiting.length + this.running.length > 0) {
         await nextMacrotask()
-        await this.admit()
+        this.checkWeights()
+        if (this.waiting.length > 0) await this.admit()
         await this.advance()
       }
     } catch (error) {
@@ -227,19 +224,22 @@ export class NanoSampler {
     for (const ref of sequence.request.images) this.features.unpin(ref.sha256)
   }
 
+  /** Forgets what the weights of before gave. */
+  private checkWeights(): void {
+    const { generation } = this.options.weights
+    if (generation === this.cachedGeneration) return
+    if (this.running.length > 0)
+      throw new Error(
+        `sample: weights changed while ${this.running.length} sequences run. Step the learner between rollouts.`,
+      )
+    this.cache.clear()
+    this.imageKeys.clear()
+    this.features.clear()
+    this.cachedGeneration = generation
+  }
+
   /** Starts waiting sequences in order while there is room. */
   private async admit(): Promise<void> {
-    const { generation } = this.options.weights
-    if (generation !== this.cachedGeneration) {
-      if (this.running.length > 0)
-        throw new Error(
-          `sample: weights changed while ${this.running.length} sequences run. Step the learner between rollouts.`,
-        )
-      this.cache.clear()
-      this.imageKeys.clear()
-      this.features.clear()
-      this.cachedGeneration = generation
-    }
     const encode: { ref: ImageRef; start: number; tokenCount: number }[] = []
     while (this.waiting.length > 0 && this.running.length < this.options.capacities.sequences) {
       const sequence = this.waiting[0]!
@@ -317,132 +317,101 @@ export class NanoSampler {
     }
   }
 
-  /** Picks the rows of one step: sequences of one temperature (the oldest one's), oldest first. */
-  private planStep(temperature: number): Step {
-    const { stepTokens, stepSpans } = this.options.capacities
-    const step: Step = {
-      tokens: [],
-      imageRows: [],
-      positions: [],
-      destinations: [],
-      spanPointers: [0],
-      spanPairs: [],
-      ready: [],
-    }
+  /** Picks the rows of one step: sequences of one temperature, oldest first. */
+  private planStep(temperature: number): void {
+    const { rows, ready } = this
+    rows.clear()
+    ready.length = 0
     for (const sequence of this.running) {
-      if (sequence.request.temperature !== temperature) continue
-      const ranges = countRanges(sequence.lease.rows)
-      const room = Math.min(
-        stepTokens - step.tokens.length,
-        Math.floor((stepSpans - step.spanPairs.length / 2) / ranges),
-      )
+      const { lease, request } = sequence
+      if (request.temperature !== temperature) continue
+      const room = rows.room(lease.ranges.length / 2)
       if (room <= 0) break
-      const indices = this.cache.schedule(sequence.lease, room)
-      for (const index of indices) this.addRow(step, sequence, index)
-      if (indices.length > 0 && this.cache.isComplete(sequence.lease))
-        step.ready.push({ sequence, row: step.tokens.length - 1 })
+      const last = this.cache.scheduleLast(lease)
+      if (last >= 0) this.addRow(sequence, last)
+      else {
+        const indices = this.cache.schedule(lease, room)
+        for (const index of indices) this.addRow(sequence, index)
+        if (indices.length === 0 || !this.cache.isComplete(lease)) continue
+      }
+      rows.select(request.key, sequence.tokens.length)
+      ready.push(sequence)
     }
-    return step
   }
 
-  private addRow(step: Step, sequence: Running, index: number): void {
-    const { rows } = sequence.lease
-    const run = sequence.runs.findIndex((r) => index >= r.tokenStart && index < r.tokenStart + r.tokenCount)
-    step.imageRows.push(run < 0 ? -1 : sequence.featureStarts[run]! + index - sequence.runs[run]!.tokenStart)
-    step.tokens.push(sequence.tokens[index]!)
-    step.positions.push(
-      sequence.positions[index * 3]!,
-      sequence.positions[index * 3 + 1]!,
-      sequence.positions[index * 3 + 2]!,
-    )
-    step.destinations.push(rows[index]!)
-    for (let i = 0; i <= index; i++) {
-      const last = step.spanPairs.length
-      const open = last / 2 > step.spanPointers[step.spanPointers.length - 1]!
-      if (open && step.spanPairs[last - 2]! + step.spanPairs[last - 1]! === rows[i]!) step.spanPairs[last - 1]!++
-      else step.spanPairs.push(rows[i]!, 1)
+  private addRow(sequence: Running, index: number): void {
+    const { lease, runs, tokens, positions, request } = sequence
+    const kvRow = lease.rows[index]!
+    const generated = index - request.tokens.length
+    if (generated >= 0) {
+      this.rows.addToken(tokens[index]!, sequence.nextPosition + generated, kvRow, lease.ranges, index + 1)
+      return
     }
-    step.spanPointers.push(step.spanPairs.length / 2)
+    const run = runs.findIndex((r) => index >= r.tokenStart && index < r.tokenStart + r.tokenCount)
+    if (run < 0) this.rows.addToken(tokens[index]!, positions[index * 3]!, kvRow, lease.ranges, index + 1)
+    else {
+      const feature = sequence.featureStarts[run]! + index - runs[run]!.tokenStart
+      this.rows.addImage(feature, positions, index, kvRow, lease.ranges, index + 1)
+    }
+  }
+
+  /** The temperature group rotates, so that none starves. */
+  private pickTemperature(): number {
+    const first = this.running[0]!.request.temperature
+    if (this.running.every(({ request }) => request.temperature === first)) return first
+    const temperatures = [...new Set(this.running.map((sequence) => sequence.request.temperature))]
+    return temperatures[this.statistics.steps % temperatures.length]!
   }
 
   private async advance(): Promise<void> {
-    // the temperature group rotates, so that none starves
-    const temperatures = [...new Set(this.running.map((sequence) => sequence.request.temperature))]
-    const temperature = temperatures[this.statistics.steps % temperatures.length]!
-    const step = this.planStep(temperature)
-    if (step.tokens.length === 0) throw new Error('sample: no row could be scheduled. Raise stepTokens or stepSpans.')
-    this.writeStep(step)
+    const temperature = this.pickTemperature()
+    this.planStep(temperature)
+    const { count, selectedCount } = this.rows
+    if (count === 0) throw new Error('sample: no row could be scheduled. Raise stepTokens or stepSpans.')
+    this.rows.write(this.stepPlan, this.step)
     await this.stepPlan.run('forward', {
-      T: step.tokens.length,
-      S: step.ready.length,
+      T: count,
+      S: selectedCount,
       invTemperature: temperature === 0 ? 1 : 1 / temperature,
       noise: temperature === 0 ? 0 : 1,
     })
     this.statistics.steps++
-    this.statistics.computedTokens += step.tokens.length
-    if (step.ready.length > 0) await this.collect(step)
+    this.statistics.computedTokens += count
+    if (selectedCount > 0) await this.collect()
   }
 
-  private writeStep(step: Step): void {
-    const { config, capacities } = this.options
-    const { stepPlan: plan, step: graph } = this
-    const T = capacities.stepTokens
-    const columns = (tensor: StepGraph['embedding'], capacity: number, values: ArrayLike<number>) => {
-      const { pointers, entries } = singleColumns(values)
-      writeList(plan, tensor, capacity, pointers, entries)
-    }
-    columns(
-      graph.embedding,
-      T,
-      step.tokens.map((token, i) => (step.imageRows[i]! >= 0 ? -1 : token)),
-    )
-    columns(graph.image, T, step.imageRows)
-    columns(
-      graph.selection,
-      capacities.sequences,
-      step.ready.map(({ row }) => row),
-    )
-    const { cos, sin } = ropeTables(this.rope, config.text.headChannels / 2, step.positions)
-    plan.write(graph.cos, cos)
-    plan.write(graph.sin, sin)
-    writeList(plan, graph.spans, T, step.spanPointers, step.spanPairs)
-    plan.write(graph.destination, Int32Array.from(step.destinations))
-    if (step.ready.length === 0) return
-    const keys = new Int32Array(step.ready.length * 8)
-    step.ready.forEach(({ sequence }, i) => {
-      const { seed, step: number, question, sample } = sequence.request.key
-      keys.set([seed, number, question, sample, sequence.tokens.length], i * 8)
-    })
-    plan.write(graph.keys, keys)
-  }
-
-  private async collect(step: Step): Promise<void> {
-    const count = step.ready.length
+  private async collect(): Promise<void> {
+    const { ready } = this
+    const count = ready.length
     // asked for in one turn: one wait for the device
     const [ids, out] = await Promise.all([
       this.stepPlan.read(this.step.ids, count),
       this.stepPlan.read(this.step.out, count),
     ])
     this.statistics.sampledTokens += count
-    step.ready.forEach(({ sequence }, i) => {
-      const token = ids[i]!
-      sequence.sampled.push(token)
+    let finished = 0
+    for (let i = 0; i < count; i++) {
+      const sequence = ready[i]!
+      sequence.sampled.push(ids[i]!)
       sequence.logprobs.push(out[i * 4]!)
       sequence.entropies.push(out[i * 4 + 1]!)
-      this.extend(sequence, token)
+      this.extend(sequence, ids[i]!)
+      if (sequence.finish) finished++
+    }
+    if (finished > 0) this.running = this.running.filter((sequence) => !sequence.finish || this.finish(sequence))
+  }
+
+  /** Hands over the result. False: it runs no longer. */
+  private finish(sequence: Running): false {
+    this.drop(sequence)
+    sequence.resolve({
+      tokens: Int32Array.from(sequence.sampled),
+      logprobs: Float32Array.from(sequence.logprobs),
+      entropies: Float32Array.from(sequence.entropies),
+      finish: sequence.finish!,
+      weightVersion: this.options.weights.version,
     })
-    this.running = this.running.filter((sequence) => {
-      if (!sequence.finish) return true
-      this.drop(sequence)
-      sequence.resolve({
-        tokens: Int32Array.from(sequence.sampled),
-        logprobs: Float32Array.from(sequence.logprobs),
-        entropies: Float32Array.from(sequence.entropies),
-        finish: sequence.finish,
-        weightVersion: this.options.weights.version,
-      })
-      return false
-    })
+    return false
   }
 
   /** An image pad cannot be a context (no image belongs to it): sampling one ends the sequence as cut. */
@@ -453,14 +422,6 @@ export class NanoSampler {
       sequence.finish = 'length'
     if (sequence.finish) return
     sequence.tokens.push(token)
-    const p = sequence.nextPosition++
-    sequence.positions.push(p, p, p)
     this.cache.append(sequence.lease, token)
   }
-}
-
-function countRanges(rows: readonly number[]): number {
-  let ranges = 1
-  for (let i = 1; i < rows.length; i++) if (rows[i] !== rows[i - 1]! + 1) ranges++
-  return ranges
 }
