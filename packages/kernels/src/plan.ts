@@ -61,9 +61,14 @@ export function wordValue(word: Word, live: Readonly<Record<string, number>>): n
   if ('f' in word) return word.f
   const name = 'live' in word ? word.live : word.rows.symbol
   if (name === null) return (word as { rows: { count: number } }).rows.count
+  return 'live' in word ? liveValue(name, live) : liveValue(name, live) * word.rows.count
+}
+
+/** Value of a symbol or a live float in a run. */
+export function liveValue(name: string, live: Readonly<Record<string, number>>): number {
   const value = live[name]
   if (value === undefined) throw new Error(`run: no value for ${name}. Pass it in the live values of run().`)
-  return 'live' in word ? value : value * word.rows.count
+  return value
 }
 
 export interface PlanOptions {

@@ -5,7 +5,7 @@
 import type { Live, LoadedPlan } from '../executor.ts'
 import type { Tensor } from '../graph.ts'
 import { kernels } from '../ops/index.ts'
-import { type Plan, type PlanWord, wordValue } from '../plan.ts'
+import { liveValue, type Plan, wordValue } from '../plan.ts'
 import { checkRead, checkRun, checkWrite } from '../plan-access.ts'
 import type { CpuExecutor } from './executor.ts'
 
@@ -15,11 +15,36 @@ const CHUNK_COUNTER = 10
 const FIRST_WORD = 11
 const kernelIds = new Map(kernels.map((kernel, id) => [kernel, id]))
 
-/** A word that changes from run to run. */
+/** A word that changes from run to run: `factor` times the value of `name`. */
 interface LiveWord {
   readonly at: number
   readonly float: boolean
-  readonly word: PlanWord['word']
+  readonly name: string
+  readonly factor: number
+}
+
+/** All words of a phase that one value sets: places of floats, places and factors of integers. */
+interface LiveSlots {
+  readonly name: string
+  readonly floats: Int32Array
+  readonly integers: Int32Array
+  readonly factors: Int32Array
+}
+
+function slotsOf(words: readonly LiveWord[]): LiveSlots[] {
+  return [...new Set(words.map(({ name }) => name))].map((name) => {
+    const own = words.filter((word) => word.name === name)
+    const integers = own.filter(({ float }) => !float)
+    return {
+      name,
+      floats: Int32Array.from(
+        own.filter(({ float }) => float),
+        ({ at }) => at,
+      ),
+      integers: Int32Array.from(integers, ({ at }) => at),
+      factors: Int32Array.from(integers, ({ factor }) => factor),
+    }
+  })
 }
 
 export class CpuPlan implements LoadedPlan {
@@ -30,7 +55,7 @@ export class CpuPlan implements LoadedPlan {
   private ints: Int32Array
   private floats: Float32Array
   /** Of each phase. */
-  private readonly liveWords: Readonly<Record<string, readonly LiveWord[]>>
+  private readonly liveSlots: Readonly<Record<string, readonly LiveSlots[]>>
   private readonly capacities: readonly (readonly [string, number])[]
   private freed = false
 
@@ -46,8 +71,11 @@ export class CpuPlan implements LoadedPlan {
     this.floats = executor.floats(this.jobs, plan.steps.length * JOB_WORDS)
     this.ints.fill(0)
     const live = plan.steps.map((_, index) => this.record(index))
-    this.liveWords = Object.fromEntries(
-      Object.entries(plan.phases).map(([name, { first, count }]) => [name, live.slice(first, first + count).flat()]),
+    this.liveSlots = Object.fromEntries(
+      Object.entries(plan.phases).map(([name, { first, count }]) => [
+        name,
+        slotsOf(live.slice(first, first + count).flat()),
+      ]),
     )
   }
 
@@ -73,10 +101,14 @@ export class CpuPlan implements LoadedPlan {
       this.ints = this.executor.ints(this.jobs, this.plan.steps.length * JOB_WORDS)
       this.floats = this.executor.floats(this.jobs, this.plan.steps.length * JOB_WORDS)
     }
-    for (const { at, float, word } of this.liveWords[phase]!)
-      (float ? this.floats : this.ints)[at] = wordValue(word, live)
+    const { ints } = this
+    for (const { name, floats, integers, factors } of this.liveSlots[phase]!) {
+      const value = liveValue(name, live)
+      for (let i = 0; i < floats.length; i++) this.floats[floats[i]!] = value
+      for (let i = 0; i < integers.length; i++) ints[integers[i]!] = value * factors[i]!
+    }
     for (let index = range.first; index < range.first + range.count; index++)
-      this.ints[index * JOB_WORDS + CHUNK_COUNTER] = 0
+      ints[index * JOB_WORDS + CHUNK_COUNTER] = 0
     this.executor.run(this.jobs + range.first * JOB_BYTES, range.count)
   }
 
@@ -109,7 +141,9 @@ export class CpuPlan implements LoadedPlan {
     const live: LiveWord[] = []
     for (const [slot, { float, word }] of words.entries()) {
       const at = first + FIRST_WORD + slot
-      if ('live' in word || ('rows' in word && word.rows.symbol !== null)) live.push({ at, float, word })
+      if ('live' in word) live.push({ at, float, name: word.live, factor: 1 })
+      else if ('rows' in word && word.rows.symbol !== null)
+        live.push({ at, float, name: word.rows.symbol, factor: word.rows.count })
       else (float ? this.floats : this.ints)[at] = wordValue(word, {})
     }
     return live
