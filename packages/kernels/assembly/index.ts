@@ -6,6 +6,7 @@ import { setRun } from "./math";
 import { chunks, execute } from "./kernels";
 
 export { kernelList } from "./kernels";
+export { packWeight } from "../src/ops/gemm/gemm.as";
 export { philox } from "../src/ops/sample/sample.as";
 
 /** One thread's part of a run: chunks by counter, all threads meet after each job. Main calls it too. Returns the arrivals after it. */

@@ -5,6 +5,11 @@ import type { Plan } from './plan.ts'
 /** Values of a run: rows of each symbol, and each live float word, by name. */
 export type Live = Readonly<Record<string, number>>
 
+export interface LoadOptions {
+  /** It will run many times between two writes of its weights: an executor may keep them in the order it reads them in. Changes no bit. */
+  readonly manyRuns?: boolean
+}
+
 export interface LoadedPlan {
   readonly plan: Plan
   /** Copies host data into a host or persistent tensor, from an element of it on. */
@@ -37,7 +42,7 @@ export interface Executor {
   allocate(region: string, elements: number): void
   writeRegion(region: string, offset: number, data: Float32Array | Int32Array): void
   readRegion(region: string, offset: number, length: number): Promise<Float32Array>
-  load(plan: Plan): LoadedPlan
+  load(plan: Plan, options?: LoadOptions): LoadedPlan
   /** Bytes held: regions and arenas. */
   byteLength(): number
   counters(): ExecutorCounters

@@ -121,7 +121,7 @@ export class NanoSampler {
     this.encode = buildEncodeGraph(config, list, region, capacities)
     this.step = buildStepGraph(config, list, region, capacities)
     this.encodePlan = executor.load(planGraph(this.encode.graph))
-    this.stepPlan = executor.load(planGraph(this.step.graph))
+    this.stepPlan = executor.load(planGraph(this.step.graph), { manyRuns: true })
     this.rows.writeFixed(this.stepPlan, this.step)
   }
 

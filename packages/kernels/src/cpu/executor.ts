@@ -6,7 +6,7 @@
  * A thread that fails or dies breaks the executor: the run throws, and so does every later call but close().
  */
 import { loadWasm, startThread, threadsRefused, widen } from '#platform'
-import type { Executor, ExecutorCounters, LoadedPlan } from '../executor.ts'
+import type { Executor, ExecutorCounters, LoadedPlan, LoadOptions } from '../executor.ts'
 import { listNumber } from '../ops/definition.ts'
 import { kernels } from '../ops/index.ts'
 import type { Placement, Plan } from '../plan.ts'
@@ -37,6 +37,7 @@ interface Exports {
   /** listNumber of the kernels it was built from. */
   readonly kernelList: WebAssembly.Global
   work(control: number, scratch: number, arrivalsBefore: number): number
+  packWeight(weight: number, N: number, K: number, panels: number): void
   philox(c0: number, c1: number, c2: number, c3: number, k0: number, k1: number, lane: number): number
 }
 
@@ -82,7 +83,10 @@ export class CpuExecutor implements Executor {
   private readonly module: WebAssembly.Module
   private readonly memory: CpuMemory
   private control: Int32Array
-  private readonly regions = new Map<string, { byteOffset: number; elements: number }>()
+  private readonly regions = new Map<
+    string,
+    { readonly byteOffset: number; readonly elements: number; version: number }
+  >()
   private readonly plans = new Set<LoadedPlan>()
   private readonly workers: Thread[] = []
   private readonly counts = { bindings: 0, runs: 0, starts: 0, readBacks: 0 }
@@ -147,12 +151,13 @@ export class CpuExecutor implements Executor {
     if (this.regions.has(region)) throw new Error(`allocate: region ${region} exists already.`)
     const byteOffset = this.memory.take(`region ${region}`, elements * 4)
     this.ints(byteOffset, elements).fill(0)
-    this.regions.set(region, { byteOffset, elements })
+    this.regions.set(region, { byteOffset, elements, version: 0 })
   }
 
   writeRegion(region: string, offset: number, data: Float32Array | Int32Array): void {
     this.check()
     this.copyIn(this.region(region, offset + data.length) + offset * 4, data)
+    this.noteWrite(region)
   }
 
   async readRegion(region: string, offset: number, length: number): Promise<Float32Array> {
@@ -160,10 +165,10 @@ export class CpuExecutor implements Executor {
     return this.copyOutFloats(this.region(region, offset + length) + offset * 4, length)
   }
 
-  load(plan: Plan): LoadedPlan {
+  load(plan: Plan, options: LoadOptions = {}): LoadedPlan {
     this.check()
     for (const [name, elements] of Object.entries(plan.regions)) this.region(name, elements)
-    const loaded = new CpuPlan(this, plan)
+    const loaded = new CpuPlan(this, plan, options)
     this.counts.bindings += plan.steps.length
     this.plans.add(loaded)
     return loaded
@@ -192,6 +197,19 @@ export class CpuExecutor implements Executor {
   /** Byte address of a placement. */
   address(placement: Placement, arena: number): number {
     return (placement.region === null ? arena : this.regions.get(placement.region)!.byteOffset) + placement.byteOffset
+  }
+
+  /** Grows with every write of a region. */
+  version(region: string): number {
+    return this.regions.get(region)!.version
+  }
+
+  noteWrite(region: string): void {
+    this.regions.get(region)!.version++
+  }
+
+  packWeight(weight: Placement, N: number, K: number, panels: number): void {
+    this.exports.packWeight(this.address(weight, 0), N, K, panels)
   }
 
   run(jobs: number, count: number): void {

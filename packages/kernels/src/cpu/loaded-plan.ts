@@ -2,15 +2,18 @@
  * A plan in the CPU executor's memory: an arena, and a job record of 32 words for each call. A run patches the live words and enters
  * WebAssembly once; it allocates nothing.
  */
-import type { Live, LoadedPlan } from '../executor.ts'
+import type { Live, LoadedPlan, LoadOptions } from '../executor.ts'
 import type { Tensor } from '../graph.ts'
 import { kernels } from '../ops/index.ts'
 import { liveValue, type Plan, wordValue } from '../plan.ts'
 import { checkRead, checkRun, checkWrite } from '../plan-access.ts'
 import type { CpuExecutor } from './executor.ts'
+import { Panels, writtenRegions } from './panels.ts'
 
 export const JOB_BYTES = 128
 const JOB_WORDS = JOB_BYTES / 4
+/** Where a product finds the panels of its weight. */
+const PANELS = 9
 const CHUNK_COUNTER = 10
 const FIRST_WORD = 11
 const kernelIds = new Map(kernels.map((kernel, id) => [kernel, id]))
@@ -56,15 +59,19 @@ export class CpuPlan implements LoadedPlan {
   private floats: Float32Array
   /** Of each phase. */
   private readonly liveSlots: Readonly<Record<string, readonly LiveSlots[]>>
+  /** Regions that each phase writes. */
+  private readonly written: Readonly<Record<string, readonly string[]>>
+  private readonly panels: Panels | null
   private readonly capacities: readonly (readonly [string, number])[]
   private freed = false
 
-  constructor(executor: CpuExecutor, plan: Plan) {
+  constructor(executor: CpuExecutor, plan: Plan, { manyRuns = false }: LoadOptions = {}) {
     this.executor = executor
     this.plan = plan
     this.capacities = Object.entries(plan.capacities)
     this.arena = executor.take('arena', plan.arenaByteLength)
     this.jobs = executor.take('job records', plan.steps.length * JOB_BYTES)
+    this.panels = manyRuns ? new Panels(executor, plan) : null
     // reads of memory that no call has written show as NaN
     executor.floats(this.arena, plan.arenaByteLength / 4).fill(Number.NaN)
     this.ints = executor.ints(this.jobs, plan.steps.length * JOB_WORDS)
@@ -77,12 +84,19 @@ export class CpuPlan implements LoadedPlan {
         slotsOf(live.slice(first, first + count).flat()),
       ]),
     )
+    this.written = Object.fromEntries(
+      Object.entries(plan.phases).map(([name, { first, count }]) => [
+        name,
+        [...writtenRegions(plan.steps.slice(first, first + count))],
+      ]),
+    )
   }
 
   write(tensor: Tensor, data: Float32Array | Int32Array, elementOffset = 0): void {
     this.checkUsable('write')
     const placement = checkWrite(this.plan, tensor, data, elementOffset)
     this.executor.copyIn(this.executor.address(placement, this.arena) + elementOffset * 4, data)
+    if (placement.region !== null) this.executor.noteWrite(placement.region)
   }
 
   async read(tensor: Tensor, rows?: number): Promise<Float32Array | Int32Array> {
@@ -109,6 +123,8 @@ export class CpuPlan implements LoadedPlan {
     }
     for (let index = range.first; index < range.first + range.count; index++)
       ints[index * JOB_WORDS + CHUNK_COUNTER] = 0
+    this.panels?.refresh()
+    for (const region of this.written[phase]!) this.executor.noteWrite(region)
     this.executor.run(this.jobs + range.first * JOB_BYTES, range.count)
   }
 
@@ -118,6 +134,7 @@ export class CpuPlan implements LoadedPlan {
     this.executor.release(this, [
       [this.arena, this.plan.arenaByteLength],
       [this.jobs, this.plan.steps.length * JOB_BYTES],
+      ...(this.panels && this.panels.byteLength > 0 ? [[this.panels.byteOffset, this.panels.byteLength] as const] : []),
     ])
   }
 
@@ -138,6 +155,7 @@ export class CpuPlan implements LoadedPlan {
     this.ints[first] = id
     for (const [slot, placement] of bindings.entries())
       this.ints[first + 1 + slot] = this.executor.address(placement, this.arena)
+    this.ints[first + PANELS] = this.panels?.ofStep.get(index) ?? 0
     const live: LiveWord[] = []
     for (const [slot, { float, word }] of words.entries()) {
       const at = first + FIRST_WORD + slot

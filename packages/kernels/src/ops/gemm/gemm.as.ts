@@ -1,4 +1,4 @@
-// Blocked product: tiles in registers (tile.as.ts), B packed in panels of 8 columns by blocks of k (pack.as.ts). Edge tiles go through a whole tile in
+// Blocked product: tiles in registers (tile.as.ts), B packed in panels of 8 columns by blocks of k (pack.as.ts), for each chunk or once (packWeight). Edge tiles go through a whole tile in
 // scratch. Every element is summed over k one by one, from its start (0, bias or C) on: chunks, blocks and tiles change no bit.
 // Scratch: panels of B 128 KiB, rows of A 20 KiB, a tile 256 B, zeros 32 B.
 import { at, divideUp, pointer, threads, wide, word } from "../../../assembly/math";
@@ -56,6 +56,16 @@ function edge(rows: i32, columns: i32, kc: i32, a: usize, stride: usize, panel: 
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) store<f32>(at(c + cStride * i, j), load<f32>(at(spare, i * 8 + j)));
 }
 
+/** Blocks of k are of one length, the last one aside. */
+// @ts-ignore: decorator
+@inline function blockLength(K: i32): i32 { return divideUp(K, max(1, divideUp(K, KC))); }
+
+/** All of B[N, K] as the panels that a product of mode 0 reads where its job names them (pointer 8): N rounded up to 8, times K floats. */
+export function packWeight(b: usize, N: i32, K: i32, target: usize): void {
+  const columns = divideUp(N, 8) * 8, block = blockLength(K);
+  for (let k0 = 0; k0 < K; k0 += block) packB(at(target, k0 * columns), b, 0, N, K, 0, N, k0, min(block, K - k0));
+}
+
 export function gemm(job: usize, chunk: i32, scratch: usize): void { run(job, chunk, scratch, false); }
 export function gemmBias(job: usize, chunk: i32, scratch: usize): void { run(job, chunk, scratch, true); }
 
@@ -71,10 +81,11 @@ function run(job: usize, chunk: i32, scratch: usize, biased: bool): void {
   const added = !biased && word(job, 4) != 0;
   // a sum over nothing
   if (K == 0 && !added) for (let m = m0; m < m1; m++) memory.fill(at(c, m * N + n0), 0, <usize>(n1 - n0) << 2);
-  const blocks = max(1, divideUp(K, KC)), block = divideUp(K, blocks);
+  const block = blockLength(K), ready = pointer(job, 8), columns = divideUp(N, 8) * 8;
   for (let k0 = 0; k0 < K; k0 += block) {
     const kc = min(block, K - k0), old = added || k0 > 0;
-    packB(scratch, pointer(job, 1), mode, N, K, n0, n1, k0, kc);
+    const panels = ready ? at(ready, k0 * columns + n0 * kc) : scratch;
+    if (!ready) packB(scratch, pointer(job, 1), mode, N, K, n0, n1, k0, kc);
     const rowStride = <usize>(mode == 2 ? kc : K) << 2;
     let packed = m0, group = m0;
     for (let m = m0, rows = 0; m < m1; m += rows) {
@@ -94,11 +105,11 @@ function run(job: usize, chunk: i32, scratch: usize, biased: bool): void {
       const fromStep: usize = old || biased ? 32 : 0, fromStride = old ? stride : 0;
       const whole = rows < 4 ? 0 : (n1 - n0) >> 3;
       const paired = wide ? whole & ~1 : 0;
-      if (paired > 0) pairs(rows, paired, kc, rowsAt, rowStride, scratch, from, fromStep, fromStride, c0, stride);
+      if (paired > 0) pairs(rows, paired, kc, rowsAt, rowStride, panels, from, fromStep, fromStride, c0, stride);
       if (whole > paired)
-        strip(rows, whole - paired, kc, rowsAt, rowStride, scratch + (<usize>(paired * kc) << 5), from + fromStep * paired, fromStep, fromStride, c0 + (<usize>paired << 5), stride);
+        strip(rows, whole - paired, kc, rowsAt, rowStride, panels + (<usize>(paired * kc) << 5), from + fromStep * paired, fromStep, fromStride, c0 + (<usize>paired << 5), stride);
       for (let p = whole, n = n0 + whole * 8; n < n1; p++, n += 8)
-        edge(rows, min(8, n1 - n), kc, rowsAt, rowStride, scratch + (<usize>(p * kc) << 5), from + fromStep * p, fromStride, c0 + (<usize>p << 5), stride, scratch + SPARE);
+        edge(rows, min(8, n1 - n), kc, rowsAt, rowStride, panels + (<usize>(p * kc) << 5), from + fromStep * p, fromStride, c0 + (<usize>p << 5), stride, scratch + SPARE);
     }
   }
 }
