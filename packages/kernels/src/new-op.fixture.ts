@@ -1,4 +1,19 @@
-/** Files of an op that this package lacks, relu(x)^2, without its WGSL: what somebody who adds an op for the CPU writes, all in one folder. */
+/** Files of an op that this package lacks, relu(x)^2: what somebody who adds an op for both back-ends writes, all in one folder. */
+
+const wgsl = (name: string, bindings: readonly string[], body: string) => `
+struct Words { n: u32 }
+@group(0) @binding(0) var<uniform> words: Words;
+${bindings.map((binding, i) => `@group(0) @binding(${i + 1}) var<storage, read_write> ${binding}: array<f32>;`).join('\n')}
+
+@compute @workgroup_size(64)
+fn main_${name}(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = (group.x + group.y * groups.x) * 64u + lane;
+  if (i >= words.n) { return; }
+  let v = select(x[i], 0.0, x[i] < 0.0);
+  ${body}
+}
+`
+
 export const newOp: Readonly<Record<string, string>> = {
   'relu-squared.ts': `
 import type { Graph, Tensor } from '../../graph.ts'
@@ -45,6 +60,8 @@ export function reluSquaredBack(job: usize, first: i32, last: i32): void {
     put(pointer(job, 2), i, f32x4.mul(one(pointer(job, 1), i), f32x4.mul(f32x4.splat(2), relu(one(pointer(job, 0), i)))));
 }
 `,
+  'relu-squared.wgsl': wgsl('relu_squared', ['x', 'y'], 'y[i] = v * v;'),
+  'relu-squared-back.wgsl': wgsl('relu_squared_back', ['x', 'dy', 'dx'], 'dx[i] = dy[i] * 2.0 * v;'),
   'relu-squared.reference.ts': `
 export function reluSquaredReference(x: Float64Array): Float64Array {
   return x.map((v) => (v < 0 ? 0 : v * v))
@@ -70,14 +87,19 @@ export const cases: readonly ConformanceCase[] = [
 `,
 }
 
-/** Run in a copy of the package: its cases on the CPU, found by the suite. Prints what the suite measured. */
+/** Run in a copy of the package: its cases on the executors named, found by the suite. Prints what the suite measured on each. */
 export const runNewOp = `
 import { loadCases, runCase } from './src/conformance.ts'
-import { createCpuExecutor, kernels, reluSquared } from './src/index.ts'
+import { createCpuExecutor, createWebGpuExecutor, kernels, reluSquared } from './src/index.ts'
 
-const executor = await createCpuExecutor()
+const create = { cpu: createCpuExecutor, webgpu: createWebGpuExecutor }
 const item = (await loadCases()).find(({ name }) => name === 'relu squared')
-const { valueError, gradientError, faults } = await runCase(executor, item, 37)
-console.log(JSON.stringify({ kernels: kernels.length, builder: reluSquared.name, valueError, gradientError, faults }))
-await executor.close()
+const results = []
+for (const name of process.argv.slice(2)) {
+  const executor = await create[name]()
+  const { valueError, gradientError, faults } = await runCase(executor, item, 37)
+  results.push({ kind: executor.kind, valueError, gradientError, faults })
+  await executor.close()
+}
+process.stdout.write(JSON.stringify({ kernels: kernels.length, builder: reluSquared.name, results }), () => process.exit(0))
 `
