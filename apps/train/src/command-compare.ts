@@ -14,7 +14,7 @@ import {
 } from '@axpo/eval'
 import { type Recipe, recipes } from '@axpo/policy'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { recipeArgument } from './command-train.ts'
+import { recipeArgument, tasksFile } from './command-train.ts'
 import { compare, writeComparison } from './compare.ts'
 import type { ComparePlan } from './compare-plan.ts'
 import { isNamed } from './recipe-file.ts'
@@ -87,7 +87,7 @@ function planOf(flags: Flags): ComparePlan {
   return {
     formatVersion: 1,
     suite: flags.suite,
-    ...(flags.tasks === undefined ? {} : { tasks: resolve(flags.tasks) }),
+    ...(flags.tasks === undefined ? {} : { tasks: tasksFile(flags.tasks, ['train', 'validation', 'test']) }),
     recipes: names,
     ...(own.length > 0 ? { ownRecipes: own } : {}),
     baseline: flags.baseline?.name ?? (names.includes('grpo') ? 'grpo' : names[0]!),

@@ -7,11 +7,13 @@ import {
   deviceOption,
   easyShareOption,
   integer,
+  loadSplit,
   positive,
   seedOption,
   threadsOption,
 } from '@axpo/eval'
 import { type Recipe, recipes } from '@axpo/policy'
+import type { Split } from '@axpo/tasks'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { loadRecipe } from './recipe-file.ts'
 import { reportOf } from './run-report.ts'
@@ -42,6 +44,13 @@ export function recipeArgument(value: string): Recipe {
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message)
   }
+}
+
+/** The path of a task file, once the splits that will be needed are known to be there: before anything begins. */
+export function tasksFile(path: string, splits: readonly Split[]): string {
+  const file = resolve(path)
+  for (const split of splits) loadSplit(file, split)
+  return file
 }
 
 /** runs/NAME, or runs/NAME-2 and so on where that is taken. */
@@ -116,7 +125,8 @@ function checkResume(command: Command): void {
 
 function newRunOf(flags: Flags): NewRun {
   const { recipe, steps, questions, evalQuestions, easyShare, seed, learningRate } = flags
-  const own = flags.tasks === undefined ? {} : { tasks: resolve(flags.tasks) }
+  const splits: Split[] = flags.evaluate ? ['train', defaultEvaluation.split] : ['train']
+  const own = flags.tasks === undefined ? {} : { tasks: tasksFile(flags.tasks, splits) }
   return {
     checkpoint: resolve(flags.checkpoint),
     settings: rlSettings(recipe, { easyShare, seed, learningRate, ...own }),

@@ -25,7 +25,8 @@ function write(name: string, value: unknown): string {
 
 function axpo(...args: string[]): Promise<{ readonly code: number; readonly text: string }> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [main, ...args], { cwd: directory }, (_error, stdout, stderr) =>
+    const env = { ...process.env, NODE_COMPILE_CACHE: join(directory, 'compiled') }
+    const child = execFile(process.execPath, [main, ...args], { cwd: directory, env }, (_error, stdout, stderr) =>
       resolve({ code: child.exitCode ?? -1, text: stdout + stderr }),
     )
   })

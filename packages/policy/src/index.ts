@@ -1,10 +1,18 @@
 export { type Diagnostics, type DiagnosticsInput, diagnose, distinctCalls } from './diagnostics.ts'
 export { triggeredSources, uncertainty } from './forks.ts'
 export { type KlEstimator, klEstimators, klTerm } from './kl.ts'
-export { type LossSettings, type SequenceLoss, sequenceLoss } from './loss.ts'
+export { type SequenceLoss, sequenceLoss } from './loss.ts'
 export { type StepPart, splitMiniBatches } from './mini-batches.ts'
 export { extendRecipe } from './own-recipe.ts'
-export { checkRecipe, parseRecipe, type Recipe, type RecipeSettings, recipeDefaults, settingsOf } from './recipe.ts'
+export {
+  checkRecipe,
+  type LossSettings,
+  parseRecipe,
+  type Recipe,
+  type RecipeSettings,
+  recipeDefaults,
+  settingsOf,
+} from './recipe.ts'
 export { findRecipe, type RecipeName, recipes } from './recipes.ts'
 export {
   firstAct,

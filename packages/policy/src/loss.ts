@@ -3,7 +3,7 @@
  * closed-form gradients with respect to log-probabilities and entropies. Losses are token sums: all normalisation is in the weights (weights.ts).
  */
 import { klTerm } from './kl.ts'
-import { type RecipeSettings, recipeDefaults } from './recipe.ts'
+import { type LossSettings, recipeDefaults } from './recipe.ts'
 import type { SequenceWeights } from './weights.ts'
 
 export interface SequenceLoss {
@@ -24,10 +24,6 @@ export interface SequenceLoss {
   /** Sum over trained tokens of the k3 estimate of KL(pi_old || pi), rho - 1 - log rho of the token, nats. */
   readonly oldKlSum: number
 }
-
-/** Those of a recipe that the loss reads; what came later than the first recipes may be left out. */
-export type LossSettings = Pick<RecipeSettings, 'clipLow' | 'clipHigh' | 'klWeight'> &
-  Partial<Pick<RecipeSettings, 'surrogate' | 'dualClip' | 'ratioCap' | 'klEstimator' | 'entropyBonus'>>
 
 /** One token's surrogate and its derivative with respect to logp. */
 interface TokenTerm {

@@ -4,7 +4,26 @@
  */
 import { type KlEstimator, klEstimators } from './kl.ts'
 
-export interface RecipeSettings {
+/** Those that the loss of a sequence reads (loss.ts). */
+export interface LossSettings {
+  /** The ratio is clipped to [1 - clipLow, 1 + clipHigh]; fractions. Defaults 0.2 and 0.4: the paper. */
+  readonly clipLow: number
+  readonly clipHigh: number
+  /** beta of the KL term against the SFT model; loss a nat. Default 1e-3: the paper. */
+  readonly klWeight: number
+  /** Token surrogate: PPO's clip, CISPO's clipped weight on log-probabilities, GSPO's clip on the sequence's ratio. Default ppo: the paper. */
+  readonly surrogate?: 'ppo' | 'cispo' | 'gspo'
+  /** c of the dual clip: a token of negative advantage costs at most c |A| (verl: clip_ratio_c, 3 there); a ratio above 1, 0: off. Default 0: Eq. 6 has none. */
+  readonly dualClip?: number
+  /** The unclipped side of the surrogate takes the ratio up to here (TRL: delta); a ratio of at least 1, 0: off. Default 0: Eq. 6 has none. */
+  readonly ratioCap?: number
+  /** Which estimate of the KL the loss has; kl.ts. Default k3: Eq. 6. */
+  readonly klEstimator?: KlEstimator
+  /** Entropy of the trained tokens, aggregated as the loss is, is added to the objective so many times (verl: entropy_coeff, TRL: entropy_coef); loss a nat. Default 0: the paper. */
+  readonly entropyBonus?: number
+}
+
+export interface RecipeSettings extends LossSettings {
   /** N, rollouts a question; count. Default 8: the paper. */
   readonly rollouts: number
   /** K, continuations a selected prefix; count. Default 4: the paper. */
@@ -19,11 +38,6 @@ export interface RecipeSettings {
   readonly separateGroups: boolean
   /** Added to the reward of tool-using rollouts; reward units, negative: a penalty. Default 0. */
   readonly toolBonus: number
-  /** The ratio is clipped to [1 - clipLow, 1 + clipHigh]; fractions. Defaults 0.2 and 0.4: the paper. */
-  readonly clipLow: number
-  readonly clipHigh: number
-  /** beta of the KL term against the SFT model; loss a nat. Default 1e-3: the paper. */
-  readonly klWeight: number
   /**
    * 'sequence-mean': mean over the trained tokens of each rollout, 1/N each (Eq. 6, the default). 'token-mean': one mean over all trained tokens of an update (DAPO).
    * 'token-sum': their plain sum (verl).
@@ -54,20 +68,10 @@ export interface RecipeSettings {
   readonly refillRounds?: number
   /** With sequence-mean: what each rollout's token sum is divided by, such as the response limit (Dr. GRPO); tokens, 0: its own trained tokens. Default 0: the paper. */
   readonly constantLength?: number
-  /** Token surrogate: PPO's clip, CISPO's clipped weight on log-probabilities, GSPO's clip on the sequence's ratio. Default ppo: the paper. */
-  readonly surrogate?: 'ppo' | 'cispo' | 'gspo'
   /** Parts that a step's questions are split into, one optimiser update each (verl: train_batch_size / ppo_mini_batch_size); count. Default 1: the paper names no other. */
   readonly miniBatches?: number
   /** Passes over a step's rollouts, each of miniBatches updates (verl: ppo_epochs, TRL: num_iterations); count. Default 1: verl, TRL; the paper names no other. */
   readonly epochs?: number
-  /** c of the dual clip: a token of negative advantage costs at most c |A| (verl: clip_ratio_c, 3 there); a ratio above 1, 0: off. Default 0: Eq. 6 has none. */
-  readonly dualClip?: number
-  /** The unclipped side of the surrogate takes the ratio up to here (TRL: delta); a ratio of at least 1, 0: off. Default 0: Eq. 6 has none. */
-  readonly ratioCap?: number
-  /** Which estimate of the KL the loss has; kl.ts. Default k3: Eq. 6. */
-  readonly klEstimator?: KlEstimator
-  /** Entropy of the trained tokens, aggregated as the loss is, is added to the objective so many times (verl: entropy_coeff, TRL: entropy_coef); loss a nat. Default 0: the paper. */
-  readonly entropyBonus?: number
 }
 
 /** Settings under the name that run folders and tables know them by. */

@@ -1,0 +1,128 @@
+/** `axpo train` and `axpo compare` on questions from a file of the user's, at the command line: every rollout and every figure is of that file, and recipes see the same questions. */
+import { execFile } from 'node:child_process'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { readTrajectories } from '@axpo/trajectory'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadPlan } from './compare-plan.ts'
+import { loadRunConfig } from './train.ts'
+
+const main = fileURLToPath(new URL('./main.ts', import.meta.url))
+let directory = ''
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'axpo-own-tasks-'))
+})
+afterAll(() => rmSync(directory, { recursive: true }))
+
+function axpo(...args: string[]): Promise<{ readonly code: number; readonly text: string }> {
+  return new Promise((resolve) => {
+    // a dozen processes of the same program: compiled once
+    const env = { ...process.env, NODE_COMPILE_CACHE: join(directory, 'compiled') }
+    const child = execFile(process.execPath, [main, ...args], { cwd: directory, env }, (_error, stdout, stderr) =>
+      resolve({ code: child.exitCode ?? -1, text: stdout + stderr }),
+    )
+  })
+}
+
+/** Questions about a table of digits that search can find; `letters` are families. */
+function writeTasks(name: string, splits: readonly string[]): string {
+  const lines = splits.flatMap((split, s) =>
+    [0, 1, 2].map((n) => {
+      const [title, answer] = [`e${s}${n} a${n}`, `${(s + n) % 4}`]
+      const documents = [0, 1].map((d) => ({ title: `e${s}${n} a${n + d}`, text: d === 0 ? answer : '0' }))
+      return {
+        id: `q-${split}-${n}`,
+        question: `${title}?`,
+        answer,
+        split,
+        family: 'digits',
+        tools: ['search'],
+        documents,
+      }
+    }),
+  )
+  writeFileSync(join(directory, name), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  return name
+}
+
+interface Seen {
+  readonly family: string
+  readonly split: string
+  readonly questionId: string
+}
+
+async function rolloutsOf(path: string): Promise<Seen[]> {
+  const found: Seen[] = []
+  for await (const record of readTrajectories(path)) if (record.kind === 'trajectory') found.push(record.trajectory)
+  return found
+}
+
+const small = ['--questions', '2', '--steps', '2']
+
+describe('questions of a file', { timeout: 240_000 }, () => {
+  it('train: every rollout is of its train split', async () => {
+    const tasks = writeTasks('own.jsonl', ['train', 'validation', 'test'])
+    const run = join(directory, 'run')
+    const ended = await axpo('train', '--tasks', tasks, '--device', 'cpu', '--threads', '1', ...small, '--out', run)
+    expect(ended.code, ended.text).toBe(0)
+    expect(loadRunConfig(run).settings.tasks).toBe(join(directory, tasks))
+    const seen = await rolloutsOf(join(run, 'trajectories.msgpack'))
+    expect(seen.length).toBeGreaterThanOrEqual(2 * 2 * 8)
+    for (const t of seen) expect([t.family, t.split]).toEqual(['digits', 'train'])
+    // two steps of two questions: each of the three at least once
+    expect(new Set(seen.map((t) => t.questionId)).size).toBe(3)
+  })
+
+  it('compare: two recipes, two seeds, the same questions for both; tables of the file alone', async () => {
+    const tasks = writeTasks('second.jsonl', ['train', 'validation', 'test'])
+    const sizes = '--recipes grpo,axpo --seeds 2 --eval-every 2 --eval-questions 3 --validation-questions 2 --samples 2'
+    const more = '--replicates 100 --jobs 2 --keep-trajectories --unseen-questions 3 --out out'
+    const ended = await axpo('compare', '--tasks', tasks, ...small, ...`${sizes} ${more}`.split(' '))
+    expect(ended.code, ended.text).toBe(0)
+    expect(ended.text).toContain('Difference to grpo: Pass@1')
+    const out = join(directory, 'out')
+    expect(loadPlan(out)).toMatchObject({ tasks: join(directory, tasks), unseenQuestions: 0 })
+    const result = JSON.parse(readFileSync(join(out, 'compare.json'), 'utf8')) as {
+      groups: { seeds: number[]; arms: { recipe: string; passAt1: { families: Record<string, unknown> } }[] }[]
+    }
+    expect(result.groups).toHaveLength(1)
+    expect(result.groups[0]!.seeds).toEqual([1, 2])
+    expect(result.groups[0]!.arms.map((a) => a.recipe)).toEqual(['grpo', 'axpo'])
+    for (const arm of result.groups[0]!.arms) expect(Object.keys(arm.passAt1.families)).toEqual(['digits'])
+
+    const questions = async (recipe: string, seed: number) => {
+      const seen = await rolloutsOf(join(out, 'cells', 's-0.5', recipe, `seed-${seed}`, 'trajectories.msgpack'))
+      expect(new Set(seen.map((t) => `${t.family} ${t.split}`))).toEqual(new Set(['digits train']))
+      return [...new Set(seen.map((t) => t.questionId))]
+    }
+    for (const seed of [1, 2]) expect(await questions('axpo', seed)).toEqual(await questions('grpo', seed))
+    const test = globSync('cells/s-0.5/*/seed-*/evaluations/step-000002-test.json', { cwd: out })
+    expect(test).toHaveLength(4)
+    for (const path of test) {
+      const { rows } = JSON.parse(readFileSync(join(out, path), 'utf8')) as { rows: [string, string][] }
+      expect(rows.map(([id]) => id).sort()).toEqual(['q-test-0', 'q-test-1', 'q-test-2'])
+    }
+  })
+
+  it('a file that is not there, or has no question of a split that is needed, is refused before anything begins', async () => {
+    const cases = [
+      [['compare'], 'nowhere.jsonl', /nowhere\.jsonl/],
+      [['compare'], writeTasks('no-test.jsonl', ['train', 'validation']), /the split test must have a question, got 6/],
+      [
+        ['train', '--device', 'cpu'],
+        writeTasks('no-train.jsonl', ['test']),
+        /the split train must have a question, got 3/,
+      ],
+      [['start', '--device', 'cpu'], writeTasks('only.jsonl', ['train']), /the split test must have a question, got 3/],
+    ] as const
+    for (const [command, tasks, message] of cases) {
+      const ended = await axpo(...command, '--tasks', tasks, ...small, '--out', 'refused')
+      expect(ended.code).toBe(1)
+      expect(ended.text).toMatch(message)
+      expect(ended.text).not.toMatch(/\n\s+at /)
+      expect(existsSync(join(directory, 'refused'))).toBe(false)
+    }
+  })
+})
