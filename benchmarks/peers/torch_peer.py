@@ -46,6 +46,7 @@ import transformers  # noqa: E402
 if args.threads:
     torch.set_num_threads(args.threads)
 torch.manual_seed(0)
+torch.backends.cudnn.allow_tf32 = False
 transformers.utils.logging.set_verbosity_error()
 
 
