@@ -132,6 +132,34 @@ function expectSampled(rollouts: readonly Rollout[], scores: Scores): void {
   }
 }
 
+/** Forward, and what backward returns, a batch for each temperature; the most micro-batches of one. */
+async function expectLearnt({ learner }: Model, rollouts: readonly Rollout[]): Promise<number> {
+  let microBatches = 0
+  for (const { temperature, group } of groupsOf(rollouts)) {
+    const batch = learner.pack(group.map(trainSequence))
+    microBatches = Math.max(microBatches, batch.microBatches.length)
+    expectSampled(group, await learner.forward(batch, temperature))
+    if (temperature !== 1) continue
+    const dLogprobs = batch.sequences.map(({ tokens }) => new Float32Array(tokens.length).fill(0.1))
+    expectSampled(group, await learner.backward(batch, dLogprobs, undefined, temperature))
+  }
+  return microBatches
+}
+
+/** Learns from some rollouts and plays all again. */
+async function expectAfterStep(model: Model, subject: Subject, rollouts: readonly Rollout[]): Promise<void> {
+  const { learner } = model
+  const batch = learner.pack(rollouts.slice(0, 4).map(trainSequence))
+  const dLogprobs = batch.sequences.map(({ tokens }) => new Float32Array(tokens.length).fill(0.1))
+  await learner.backward(batch, dLogprobs)
+  await learner.step(1e-2)
+  const after = (await play(model, subject)).rollouts
+  const logprobs = (played: readonly Rollout[]) => played.map(({ result }) => bits(result.logprobs))
+  expect(logprobs(after)).not.toEqual(logprobs(rollouts))
+  for (const { temperature, group } of groupsOf(after))
+    expectSampled(group, await learner.forward(learner.pack(group.map(trainSequence)), temperature))
+}
+
 /** Tests of one back-end and one model. `answers` gets what was sampled, to hold back-ends against each other. */
 function describeSubject(
   backend: Backend,
@@ -169,15 +197,7 @@ function describeSubject(
     })
 
     it('prefilled, decoded and forked: what the learner computes in several micro-batches, forward and before its backward', async () => {
-      let microBatches = 0
-      for (const { temperature, group } of groupsOf(rollouts)) {
-        const batch = model.learner.pack(group.map(trainSequence))
-        microBatches = Math.max(microBatches, batch.microBatches.length)
-        expectSampled(group, await model.learner.forward(batch, temperature))
-        const dLogprobs = batch.sequences.map(({ tokens }) => new Float32Array(tokens.length).fill(0.1))
-        expectSampled(group, await model.learner.backward(batch, dLogprobs, undefined, temperature))
-      }
-      expect(microBatches).toBeGreaterThan(1)
+      expect(await expectLearnt(model, rollouts)).toBeGreaterThan(1)
     })
 
     it('packed in another order, scored without gradients, and each sequence alone: the same', async () => {
@@ -198,6 +218,10 @@ function describeSubject(
         model.setParameters(subject.parameters)
         expect(answerBits(await model.sampler.sample(request))).toEqual(answerBits(result))
       }
+    })
+
+    it('after a step of the optimiser: nothing old is left, the same again', async () => {
+      await expectAfterStep(model, subject, rollouts)
     })
   })
 }
