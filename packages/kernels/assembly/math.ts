@@ -32,6 +32,8 @@ const CONSTANTS = memory.data<f32>([
   // log4: square root of 1/2, polynomial, ln 2 in two parts
   0.707106781, 7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1,
   -2.4999993993e-1, 3.3333331174e-1, -2.12194440e-4, 0.693359375, -0.5,
+  // 12582912 with 127 fewer bits, of exp4
+  12582785.0,
 ]);
 // @ts-ignore: decorator
 @inline function constant(index: i32): v128 { return v128.load32_splat(CONSTANTS + (<usize>index << 2)); }
@@ -51,7 +53,8 @@ const CONSTANTS = memory.data<f32>([
   p = madd(p, r, constant(10));
   p = madd(p, r, constant(11));
   p = f32x4.add(madd(p, f32x4.mul(r, r), r), constant(12));
-  const scale = i32x4.shl(i32x4.add(i32x4.sub(shifted, magic), i32x4.splat(127)), 23);
+  // 2^n: the bits of shifted are those of 12582912 plus n
+  const scale = i32x4.shl(i32x4.sub(shifted, constant(26)), 23);
   return v128.andnot(f32x4.mul(p, scale), f32x4.lt(x, constant(0)));
 }
 // @ts-ignore: decorator
@@ -79,7 +82,7 @@ const CONSTANTS = memory.data<f32>([
 }
 
 // @ts-ignore: decorator
-@inline export function sigmoid4(x: v128): v128 { return f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x)))); }
+@inline export function sigmoid4(x: v128): v128 { const one = constant(12); return f32x4.div(one, f32x4.add(one, exp4(f32x4.neg(x)))); }
 /** One element as four equal lanes and back: tails go through the arithmetic of the vectors. */
 // @ts-ignore: decorator
 @inline export function one(base: usize, index: i32): v128 { return v128.load32_splat(at(base, index)); }
