@@ -23,11 +23,12 @@ const sampleOp: OpDefinition = {
     {
       inputs: [hidden, keys, ...tiles],
       outputs: [ids, out, best, state, logits],
-      attributes: { vocab, invTemperature, noise },
+      attributes: { vocab, invTemperature, noise: scale },
     },
     emit,
   ) {
     const inverse = inverseTemperature(invTemperature!)
+    const noise = inverseTemperature(scale!)
     let start = 0
     for (const tile of tiles) {
       emitLogits(emit, hidden!, tile, logits!)
@@ -35,19 +36,9 @@ const sampleOp: OpDefinition = {
         ...tileWords(hidden!, tile, start, Number(vocab)),
         first: int(start === 0 ? 1 : 0),
         invTemperature: inverse,
-        noise: inverseTemperature(noise!),
       }
-      emit(sampleTile, { logits: logits!, keys: keys!, best: best!, ids: ids! }, words)
-      start += tile.rows.count
-    }
-    start = 0
-    for (const tile of tiles) {
-      if (tiles.length > 1) emitLogits(emit, hidden!, tile, logits!)
-      const words = {
-        ...tileWords(hidden!, tile, start, Number(vocab)),
-        first: int(start === 0 ? 1 : 0),
-        invTemperature: inverse,
-      }
+      emit(sampleTile, { logits: logits!, keys: keys!, best: best!, ids: ids! }, { ...words, noise })
+      // the id may change in a later tile, and then the z of the chosen one with it
       emit(logprobTile, { logits: logits!, targets: ids!, state: state! }, words)
       start += tile.rows.count
     }
