@@ -73,6 +73,12 @@ test('a plan is read back as it was written, and refused with what would be righ
   expect(refused({ baseline: 'cispo' })).toThrow(/--baseline must be one of --recipes \(grpo, axpo\), got cispo/)
   expect(refused({ baseline: 'axpo', equalRollouts: true })).toThrow(/same rollouts every step, got axpo/)
   expect(refused({ recipes: ['grpo', 'ppo'] })).toThrow(/unknown name "ppo"/)
+  const parts = (miniBatches: number) => ({
+    recipes: ['grpo', 'parts'],
+    ownRecipes: [{ ...recipes.grpo, name: 'parts', miniBatches }],
+  })
+  expect(refused(parts(3))).toThrow(/recipe parts: miniBatches must be at most the questions of a step, got 3 for 2/)
+  expect(refused(parts(2))).not.toThrow()
 })
 
 test('the list of settings is frozen: a new one needs its reason here', () => {

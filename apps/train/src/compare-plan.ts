@@ -16,6 +16,7 @@ import * as z from 'zod'
 import { recipeSchema } from './recipe-file.ts'
 import { readJson } from './run-folder.ts'
 import { type RunConfig, rlSettings } from './train.ts'
+import { checkMiniBatches } from './updates.ts'
 
 const planSchema = z.strictObject({
   formatVersion: z.literal(1),
@@ -70,6 +71,7 @@ export function checkPlan(plan: ComparePlan): void {
     if (twice !== undefined) throw new Error(`compare: ${flag} must name each value once, got ${twice} twice.`)
   }
   const recipes = plan.recipes.map((name) => recipeOf(plan, name))
+  for (const recipe of recipes) checkMiniBatches(recipe, plan.questions)
   const baseline = recipes.find((r) => r.name === plan.baseline)
   if (!baseline)
     throw new Error(

@@ -129,6 +129,12 @@ describe('at the command line', { timeout: 240_000 }, () => {
       /bad\.json: recipe bad: rollouts must be an integer >= 1, got "8"/,
     ],
     [['start'], '--recipe', '[]', /bad\.json: recipe: must be an object/],
+    [
+      ['train', ...small],
+      '--recipe',
+      '{"miniBatches": 3}',
+      /recipe bad: miniBatches must be at most the questions of a step, got 3 for 2\. Give more --questions/,
+    ],
   ])('%j refuses a bad file, and begins nothing', async (command, flag, text, message) => {
     const out = join(directory, 'refused')
     const ended = await axpo(...command, flag, write('bad.json', text), '--out', out)

@@ -14,6 +14,7 @@ import type { RlSettings } from './rl-step.ts'
 import { RunFolder } from './run-folder.ts'
 import { evaluationPath, report } from './run-report.ts'
 import { createTrainer, loadRunConfig, type RunConfig, rolloutSetting, train } from './train.ts'
+import { checkMiniBatches } from './updates.ts'
 
 export interface JobSizes {
   /** Optimiser steps. */
@@ -105,6 +106,7 @@ interface OpenRun {
 function createRun(directory: string, run: NewRun, session: Session): OpenRun {
   const { steps, questions, evaluationQuestions } = sizesFor(run.sizes, session)
   const { settings, evaluation } = run
+  checkMiniBatches(settings.recipe, questions)
   const config: RunConfig = {
     formatVersion: 1,
     checkpoint: run.checkpoint,

@@ -54,6 +54,15 @@ export interface UpdateInput {
   readonly images: ReadonlyMap<string, RawImage>
 }
 
+/** Throws where a step has too few questions for the recipe's mini-batches. */
+export function checkMiniBatches(recipe: Recipe, questions: number): void {
+  const { miniBatches } = settingsOf(recipe)
+  if (miniBatches > questions)
+    throw new Error(
+      `recipe ${recipe.name}: miniBatches must be at most the questions of a step, got ${miniBatches} for ${questions}. Give more --questions, or fewer miniBatches.`,
+    )
+}
+
 /** What one update learns from. */
 interface Part {
   readonly trajectories: readonly Trajectory[]

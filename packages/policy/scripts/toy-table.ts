@@ -1,6 +1,6 @@
 /**
  * Prints the toy world's table: g, recipe, tool rate, q, accuracy, collapsed runs. For example: node packages/policy/scripts/toy-table.ts --recipes grpo,axpo --guess
- * 0.25,0.4,0.5 --seeds 20 --steps 300 --updates 1
+ * 0.25,0.4,0.5 --seeds 20 --steps 300. --updates: passes over a step's rollouts instead of the recipe's.
  */
 import { parseArgs } from 'node:util'
 import { loadAdvantage } from '@axpo/advantage'
@@ -13,14 +13,15 @@ const { values } = parseArgs({
     guess: { type: 'string', default: '0.25,0.4,0.5' },
     seeds: { type: 'string', default: '20' },
     steps: { type: 'string', default: '300' },
-    updates: { type: 'string', default: '1' },
+    updates: { type: 'string' },
   },
 })
-const [seeds, steps, updates] = [Number(values.seeds), Number(values.steps), Number(values.updates)]
+const [seeds, steps] = [Number(values.seeds), Number(values.steps)]
+const passes = values.updates === undefined ? {} : { updates: Number(values.updates) }
 const advantage = await loadAdvantage()
 
 console.log(
-  `${seeds} seeds, ${steps} steps, ${updates} update(s) a step; a run has collapsed when its tool rate is below 0.1\n`,
+  `${seeds} seeds, ${steps} steps, ${values.updates ?? "each recipe's"} passes a step; a run has collapsed when its tool rate is below 0.1\n`,
 )
 console.log('| g | recipe | tool rate | q | accuracy | collapsed | rollouts a step |')
 console.log('| --- | --- | --- | --- | --- | --- | --- |')
@@ -29,7 +30,7 @@ for (const guess of values.guess.split(',').map(Number))
     // the toy's longest response, where a recipe divides by a constant
     const own = recipe.constantLength ? { ...recipe, constantLength: 5 } : recipe
     const runs = Array.from({ length: seeds }, (_, i) =>
-      runToy(advantage, { recipe: own, seed: i + 1, steps, guess, updates }),
+      runToy(advantage, { recipe: own, seed: i + 1, steps, guess, ...passes }),
     )
     const mean = (f: (run: ToyRun) => number) => runs.reduce((n, run) => n + f(run), 0) / runs.length
     const last = (run: ToyRun) => run.curve.at(-1)!
