@@ -12,12 +12,9 @@ import { contexts, randomImage, tinyConfig, tinyParameters, tinyProcessor } from
 import { type Capacities, createModel, type Model } from './model.ts'
 import { nanoDirectory } from './nano.ts'
 import type { ImageRef, TrainSequence } from './pack.ts'
-import type { Scores } from './packed-graph.ts'
+import { type Scores, VOCABULARY_TILE } from './packed-graph.ts'
 import { loadProcessorConfig, type ProcessorConfig } from './processor.ts'
 import type { SampleRequest, SampleResult } from './sampler.ts'
-
-/** 0: greedy, whose log-probabilities are those of temperature 1. */
-const TEMPERATURES = [1, 0.7, 1.6, 0]
 
 interface Subject {
   readonly config: ModelConfig
@@ -26,6 +23,8 @@ interface Subject {
   readonly prompts: readonly { readonly tokens: Int32Array; readonly images: readonly ImageRef[] }[]
   /** Small: prefill comes in pieces, not all rollouts find room at once, learning takes several micro-batches. */
   readonly capacities: Capacities
+  /** 0: greedy, whose log-probabilities are those of temperature 1. */
+  readonly temperatures: readonly number[]
   /** Every which rollout is tried alone. */
   readonly aloneEvery: number
 }
@@ -42,7 +41,22 @@ function tinySubject(): Subject {
       train: { tokens: 44, imageTokens: 16, selections: 44, spans: 1024 },
       sample: { stepTokens: 9, sequences: 6, stepSpans: 1024, kvRows: 512, featureRows: 64, encodeTokens: 16 },
     },
+    temperatures: [1, 0.7, 1.6, 0],
     aloneEvery: 1,
+  }
+}
+
+/** A vocabulary of three tiles, the last one ragged, and a head of its own. */
+function largeVocabularySubject(): Subject {
+  const tiny = tinyConfig(false)
+  const config = { ...tiny, text: { ...tiny.text, vocabSize: 2 * VOCABULARY_TILE + 1234 } }
+  return {
+    ...tinySubject(),
+    config,
+    parameters: tinyParameters(config, 6),
+    prompts: [contexts[1]!, contexts[3]!],
+    temperatures: [1, 0.7],
+    aloneEvery: 3,
   }
 }
 
@@ -65,6 +79,7 @@ async function nanoSubject(): Promise<Subject> {
       train: { tokens: 80, imageTokens: 32, selections: 80, spans: 2048 },
       sample: { stepTokens: 30, sequences: 8, stepSpans: 2048, kvRows: 512, featureRows: 64, encodeTokens: 32 },
     },
+    temperatures: [1, 0.7, 0],
     aloneEvery: 5,
   }
 }
@@ -75,7 +90,10 @@ interface Rollout {
 }
 
 /** A rollout for each prompt and temperature, and a fork of every one: from the middle of it, and at once. */
-async function play({ sampler }: Model, { prompts }: Subject): Promise<{ rollouts: Rollout[]; overlapping: number }> {
+async function play(
+  { sampler }: Model,
+  { prompts, temperatures }: Subject,
+): Promise<{ rollouts: Rollout[]; overlapping: number }> {
   let running = 0
   let overlapping = 0
   const sample = async (request: SampleRequest): Promise<Rollout> => {
@@ -85,7 +103,7 @@ async function play({ sampler }: Model, { prompts }: Subject): Promise<{ rollout
     return { request, result }
   }
   const starts = prompts.flatMap((prompt, question) =>
-    TEMPERATURES.map((temperature) => ({ prompt, question, temperature })),
+    temperatures.map((temperature) => ({ prompt, question, temperature })),
   )
   const pairs = await Promise.all(
     starts.map(async ({ prompt, question, temperature }, i) => {
@@ -189,7 +207,7 @@ function describeSubject(
     afterAll(() => executor?.close())
 
     it('the rollouts are many, forked in mid-rollout, and say something', () => {
-      expect(rollouts.length).toBe(subject.prompts.length * TEMPERATURES.length * 2)
+      expect(rollouts.length).toBe(subject.prompts.length * subject.temperatures.length * 2)
       expect(overlapping).toBeGreaterThan(rollouts.length / 4)
       const logprobs = rollouts.flatMap(({ result }) => [...result.logprobs])
       expect(logprobs.every((p) => Number.isFinite(p) && p < 0)).toBe(true)
@@ -226,7 +244,11 @@ function describeSubject(
   })
 }
 
+/** What `answers` are of: `${subject}, ${backend}`. */
+export const subjectNames = ['tiny', 'nano', 'large vocabulary'] as const
+
 export function describeSamplerTrainer(backend: Backend, answers: Map<string, unknown>): void {
   describeSubject(backend, 'tiny', async () => tinySubject(), answers)
   describeSubject(backend, 'nano', nanoSubject, answers)
+  describeSubject(backend, 'large vocabulary', async () => largeVocabularySubject(), answers)
 }

@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { cpuBackends, wideBackends } from './backends.fixture.ts'
 import { describeParity } from './parity-suite.fixture.ts'
-import { describeSamplerTrainer } from './sampler-trainer.fixture.ts'
+import { describeSamplerTrainer, subjectNames } from './sampler-trainer.fixture.ts'
 
 const answers = new Map<string, unknown>()
 const fma = cpuBackends[0]!
@@ -24,7 +24,7 @@ describe('the wide build', () => {
 
   it
     .skipIf(wideBackends[0]!.missing !== null)
-    .each(['tiny', 'nano'].flatMap((label) => wideBackends.map(({ name }) => [label, name] as const)))(
+    .each(subjectNames.flatMap((label) => wideBackends.map(({ name }) => [label, name] as const)))(
     '%s on %s: the bits of fma',
     (label, name) => {
       const wanted = answers.get(`${label}, ${fma.name}`)
