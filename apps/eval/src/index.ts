@@ -17,6 +17,7 @@ export {
   deviceOption,
   easyShareOption,
   familiesOption,
+  fraction,
   integer,
   largestCount,
   largestQuestions,
@@ -43,5 +44,5 @@ export * from './statistics-bootstrap.ts'
 export * from './statistics-runs.ts'
 export { suiteTask } from './suite-task.ts'
 export { formatTable, type TableRow } from './table.ts'
-export { checkTasks, createTaskRow, loadSplit, userTask } from './user-task.ts'
+export { checkTasks, createTaskRow, loadSplit, loadTaught, userTask } from './user-task.ts'
 export { loadUserTools, type UserTools } from './user-task-tools.ts'

@@ -44,7 +44,7 @@ test('elements: who searches for what is asked and reads the answer is always ri
     return found ? `ok \n</think>\n\n${found}<|im_end|>` : search(asked)
   })
   const trajectories = await evaluate(setting, { ...defaultEvaluation, tasks: elementsTasks, samples: 1 })
-  expect(trajectories.length).toBe(176)
+  expect(trajectories.length).toBe(88)
   for (const t of trajectories) {
     checkTrajectory(t)
     expect([t.questionId, t.reward, usesTool(t)]).toEqual([t.questionId, 1, true])
@@ -53,7 +53,7 @@ test('elements: who searches for what is asked and reads the answer is always ri
     for (const s of t.segments.filter((s) => s.kind === 'act')) expect(s.end - s.start).toBeLessThanOrEqual(20)
     expect(t.tokens.length).toBeLessThanOrEqual(140)
   }
-  expect(countByQuestion(trajectories).length).toBe(176)
+  expect(countByQuestion(trajectories).length).toBe(88)
 })
 
 test('elements: every call of the file, right or wrong, reads as the file says; guesses are right a quarter of the time', async () => {

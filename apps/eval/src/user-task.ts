@@ -26,6 +26,12 @@ export function loadSplit(path: string, split: Split): UserTask[] {
   return found
 }
 
+/** What supervised fine-tuning learns from: the train split, and what the model is to know by heart whatever its split. */
+export function loadTaught(path: string): UserTask[] {
+  const others = loadUserTasks(path, decodeImage).filter((task) => task.known && task.split !== 'train')
+  return [...loadSplit(path, 'train'), ...others]
+}
+
 /** Tokens of a task's prompt, images included. */
 function promptLength(task: Task, { codec, tools }: RolloutSetting): number {
   const pads = task.images.reduce((n, image) => n + codec.imageTokenCount(image) - 1, 0)

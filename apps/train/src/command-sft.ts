@@ -13,8 +13,9 @@ import { join, resolve } from 'node:path'
 import {
   type DeviceName,
   deviceOption,
+  fraction,
   integer,
-  loadSplit,
+  loadTaught,
   openSession,
   type Session,
   seedOption,
@@ -40,6 +41,7 @@ interface Flags {
   readonly seed: number
   readonly phase1Steps: number
   readonly phase2Steps: number
+  readonly rightShare: number
   readonly out: string
   readonly tasks?: string
 }
@@ -72,7 +74,12 @@ function settingsOf(flags: Flags): SftSettings {
     ...(flags.tasks === undefined ? {} : { tasks: resolve(flags.tasks) }),
     phases: [
       { ...one, steps: flags.phase1Steps },
-      { ...two, steps: flags.phase2Steps, decaySteps: flags.phase2Steps },
+      {
+        ...two,
+        steps: flags.phase2Steps,
+        decaySteps: flags.phase2Steps,
+        mixture: { ...two.mixture, rightShare: flags.rightShare },
+      },
     ],
   }
 }
@@ -104,7 +111,7 @@ async function sft(flags: Flags): Promise<void> {
 /** All steps, from the last checkpoint on where there is one. */
 async function tune(session: Session, settings: SftSettings, directory: string): Promise<void> {
   const context = sftContext(session)
-  const tasks = settings.tasks === undefined ? undefined : loadSplit(settings.tasks, 'train')
+  const tasks = settings.tasks === undefined ? undefined : loadTaught(settings.tasks)
   const total = sftStepCount(settings)
   const first = checkpointsOf(directory).at(-1) ?? 0
   if (first > 0) await session.model.learner.load(folderOf(directory, first), { optimiser: true })
@@ -144,6 +151,7 @@ export function addSftCommand(program: Command): void {
     .addOption(seedOption())
     .option('--phase1-steps <n>', 'right calls: format, reading, localisation', integer(1), one.steps)
     .option('--phase2-steps <n>', 'how often a tool is tried, how often it is right', integer(1), two.steps)
+    .option('--right-share <share>', 'share of right calls among those of phase 2', fraction, two.mixture.rightShare)
     .option('--tasks <file>', 'learn from the calls of this JSONL file (docs/your-own-tasks.md) instead of the suite')
     .option('--out <folder>', 'checkpoints and log', 'runs/sft')
     .action(sft)

@@ -58,7 +58,7 @@ export interface SftSettings {
   /** s: share of items that need no tool. */
   readonly easyShare: number
   readonly phases: readonly [SftPhase, SftPhase]
-  /** A user's task file (JSONL) whose train split and calls are learnt from, instead of the suite. */
+  /** A user's task file (JSONL) that is learnt from instead of the suite: the calls of its train split, and what is to be known by heart. */
   readonly tasks?: string
 }
 
@@ -187,7 +187,7 @@ async function demonstrationsAt(
   return [first, ...calls]
 }
 
-/** `tasks`: the train split of `settings.tasks`, where that is set. */
+/** `tasks`: what `settings.tasks` teaches, where that is set. */
 export async function sftBatch(
   settings: SftSettings,
   step: number,

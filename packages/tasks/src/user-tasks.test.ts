@@ -36,6 +36,7 @@ test('two fields are enough; the rest has defaults', () => {
     grader: { kind: 'exact' },
     calls: [],
     easy: false,
+    known: false,
     place: `${path()}:1`,
   })
 })
@@ -73,7 +74,7 @@ test.each<[object | string, string]>([
   [{ question: ' ', answer: 'a' }, 'question must be a text that is not empty, got " ". Write it in quotes.'],
   [
     { question: 'q', answer: 'a', tool: [] },
-    'fields are question, answer, id, family, split, tools, image, documents, grader, tolerance, choices, calls, easy, got "tool". Rename or delete it.',
+    'fields are question, answer, id, family, split, tools, image, documents, grader, tolerance, choices, calls, easy, known, got "tool". Rename or delete it.',
   ],
   [{ question: 'q', answer: 'a', tools: [1] }, 'tools must be a list of texts, got [1]. Write it as ["..."].'],
   [
@@ -109,6 +110,7 @@ test.each<[object | string, string]>([
     'a call must have arguments (an object) and right (true or false), got {"name":"search"}. Add them.',
   ],
   [{ question: 'q', answer: 'a', easy: 1 }, 'easy must be true or false, got 1. Correct it.'],
+  [{ question: 'q', answer: 'a', known: 'yes' }, 'known must be true or false, got "yes". Correct it.'],
   [{ question: 'q', answer: 'a', id: 'first' }, 'id must be unique, got "first", which line 1 has too. Rename one.'],
   [
     { question: 'q', answer: 'a', image: 'data:,x' },

@@ -28,8 +28,10 @@ export interface UserTask {
   readonly grader: Grader
   /** Calls to learn from: right ones and plausible wrong ones. Empty unless the file has them. */
   readonly calls: readonly DemonstratedCall[]
-  /** Solvable without a tool, the file says; only demonstrations look at it. */
+  /** Solvable without a tool, the file says, as every known one is; only demonstrations look at it. */
   readonly easy: boolean
+  /** Told in supervised fine-tuning whatever its split: what the model is to know by heart. */
+  readonly known: boolean
   /** Where it stands, as `file:line`. */
   readonly place: string
 }
@@ -51,6 +53,7 @@ const fieldNames = [
   'choices',
   'calls',
   'easy',
+  'known',
 ] as const
 
 /** By content, so that the same question is in the same split in every file and order: 80 % train, 10 % validation, 10 % test. */
@@ -164,9 +167,10 @@ function callOf(fields: JsonLine['value']): DemonstratedCall {
   }
 }
 
-function easyOf({ easy = false }: JsonLine['value']): boolean {
-  if (typeof easy !== 'boolean') throw new LineError(`easy must be true or false, got ${shown(easy)}. Correct it.`)
-  return easy
+function flag(value: JsonLine['value'], name: 'easy' | 'known'): boolean {
+  const given = value[name] ?? false
+  if (typeof given !== 'boolean') throw new LineError(`${name} must be true or false, got ${shown(given)}. Correct it.`)
+  return given
 }
 
 const wording = (question: string, grader: Grader): string =>
@@ -205,7 +209,8 @@ export function loadUserTasks(path: string, decodeImage?: DecodeImage): UserTask
       gold,
       grader,
       calls: objects(value, 'calls').map(callOf),
-      easy: easyOf(value),
+      easy: flag(value, 'easy') || flag(value, 'known'),
+      known: flag(value, 'known'),
       place: `${path}:${line}`,
     }
   })
