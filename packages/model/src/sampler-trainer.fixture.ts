@@ -50,8 +50,10 @@ function tinySubject(): Subject {
 function largeVocabularySubject(): Subject {
   const tiny = tinyConfig(false)
   const config = { ...tiny, text: { ...tiny.text, vocabSize: 2 * VOCABULARY_TILE + 1234 } }
+  const { capacities, ...rest } = tinySubject()
   return {
-    ...tinySubject(),
+    ...rest,
+    capacities: { ...capacities, train: { ...capacities.train, tokens: 28, selections: 28 } },
     config,
     parameters: tinyParameters(config, 6),
     prompts: [contexts[1]!, contexts[3]!],
