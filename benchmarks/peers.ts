@@ -109,7 +109,8 @@ async function main(): Promise<void> {
   if (!('failure' in python)) {
     await measure('python', () => comparePyTorch(python, effort))
     if (await hasTrl(options)) await measure('trl', () => compareTrl(python, effort))
-    else notes.push(`trl: left out: ${python.interpreter} has no TRL. Install it there to compare.`)
+    else if (options.only.includes('trl'))
+      notes.push(`trl: left out: ${python.interpreter} has no TRL. Install it there to compare.`)
   }
   const folder = js && 'path' in js ? js.path : null
   if (folder) await measure('js', () => compareTextTraining(folder, effort))
@@ -118,7 +119,7 @@ async function main(): Promise<void> {
   if (options.quick) notes.push('--quick: one round of small sizes; shows that everything runs, measures nothing.')
   for (const note of notes) process.stdout.write(`\n${note}\n`)
   if (failed) process.exitCode = 1
-  if (!options.write) return
+  if (!options.write || tables.length === 0) return
   const name = ['peers', ...(options.device === 'gpu' ? ['gpu'] : []), ...(options.whole ? [] : options.only)].join('-')
   await writeReport({
     name,

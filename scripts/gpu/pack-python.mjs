@@ -2,9 +2,10 @@
 // TRL does not fit (its data sets need Arrow): it is compared where it is installed.
 // @ts-check
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { ROOT } from '../setup/context.mjs'
+import { run, SetupError } from '../setup/process.mjs'
 
 const PACKAGES = [
   'transformers',
@@ -23,7 +24,6 @@ const PACKAGES = [
   'anyio',
   'idna',
   'truststore',
-  'certifi',
   'typing_extensions.py',
 ]
 /** Packages look up each other's versions, and their own: of these folders METADATA says it. */
@@ -35,6 +35,7 @@ function wanted(path) {
   const parts = path.split(/[/\\]/)
   // yaml reads without its compiled part too
   if (parts[0]?.endsWith('.dist-info')) return parts.length === 1 || parts[1] === 'METADATA'
+  if (parts[0] === 'regex' && parts[1] === 'tests') return false
   if (parts.includes('__pycache__') || parts.at(-1)?.startsWith('_yaml.')) return false
   const model = parts[0] === 'transformers' && parts[1] === 'models' ? parts[2] : undefined
   return model === undefined || model.endsWith('.py') || MODELS.has(model)
@@ -51,10 +52,25 @@ function findSitePackages(peers) {
 }
 
 /**
- * @param {string} peers  @param {string} target
- * @returns {string} a line for people
+ * The one compiled part that is of a Python version and not of all: replaced by that of the version there.
+ * @param {string} from site-packages  @param {string} target  @param {string} version as 3.12
  */
-export function copyPython(peers, target) {
+async function replaceCompiled(from, target, version) {
+  const about = readdirSync(from).find((name) => /^regex-.*\.dist-info$/.test(name))
+  const pin = `regex==${about?.match(ABOUT)?.[0].slice('regex-'.length, -'.dist-info'.length)}`
+  const python = join(from, '..', '..', '..', 'bin', 'python')
+  rmSync(join(target, 'regex'), { recursive: true })
+  const what = ['--quiet', '--no-deps', '--only-binary', ':all:', '--python-version', version, '--target', target, pin]
+  const { code, stderr } = await run(python, ['-m', 'pip', 'install', '--upgrade', ...what], {})
+  if (code !== 0) throw new SetupError(`pack: ${pin} for Python ${version} must install, got ${stderr.trim()}`)
+}
+
+/**
+ * @param {string} peers  @param {string} target
+ * @param {string} [there] Python's version on the other machine, as 3.12; default that of the peers
+ * @returns {Promise<string>} a line for people
+ */
+export async function copyPython(peers, target, there) {
   const from = findSitePackages(peers)
   mkdirSync(target, { recursive: true })
   if (!from)
@@ -68,6 +84,8 @@ export function copyPython(peers, target) {
       recursive: true,
       filter: (file) => wanted(relative(from, file)),
     })
-  const version = from.match(/python(3\.\d+)/)?.[1]
+  const own = from.match(/python(3\.\d+)/)?.[1]
+  const version = there ?? own
+  if (version && version !== own) await replaceCompiled(from, target, version)
   return `with transformers and what it needs, compiled parts for Python ${version}; a PyTorch that is there uses them where it has none of its own`
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Packs what must travel to try a GPU machine that has no network: Node, Dawn, the project's sources, the benchmarks, and transformers for a PyTorch that is
 // there. One file under 64 MB.
-//   node scripts/gpu/pack.mjs [FILE.tar.gz] [--peers FOLDER]      then there: tar xzf FILE.tar.gz && axpo-gpu/run.sh
-// FOLDER: where `npm run bench:peers` installed its peers, default in the system's temporary folder.
+//   node scripts/gpu/pack.mjs [FILE.tar.gz] [--peers FOLDER] [--python 3.12]      then there: tar xzf FILE.tar.gz && axpo-gpu/run.sh
+// FOLDER: where `npm run bench:peers` installed its peers, default in the system's temporary folder. --python: the version there.
 // @ts-check
 import { cpSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -74,7 +74,7 @@ function stage(node, folder) {
 await runMain(async () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { peers: { type: 'string', default: join(tmpdir(), 'axpo-peers') } },
+    options: { peers: { type: 'string', default: join(tmpdir(), 'axpo-peers') }, python: { type: 'string' } },
   })
   const { node } = await setup({ adapter: 'none', quiet: true })
   const target = resolve(positionals[0] ?? join(AXPO, 'axpo-gpu.tar.gz'))
@@ -82,7 +82,7 @@ await runMain(async () => {
     throw new SetupError(`pack: ${dirname(target)} must exist, got no such folder. Make it.`)
   const folder = join(AXPO, 'gpu', 'axpo-gpu')
   stage(node, folder)
-  const python = copyPython(values.peers, join(folder, 'python'))
+  const python = await copyPython(values.peers, join(folder, 'python'), values.python)
   const { code, stderr } = await run('tar', ['czf', target, '-C', dirname(folder), 'axpo-gpu'], {})
   if (code !== 0) throw new SetupError(`pack: tar must succeed, got code ${code}: ${stderr}`)
   rmSync(dirname(folder), { recursive: true })

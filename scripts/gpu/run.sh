@@ -3,8 +3,11 @@
 #   run.sh [flags of the benchmarks, as --quick]
 # OUT: folder for all outputs, default `out` beside this file. PYTHON: an interpreter with PyTorch, default python3.
 # Needs a Vulkan loader (libvulkan.so.1) and a driver; nothing else. Ends with 1 where a part failed; the others have run all the same.
-cd "$(dirname "$0")" && [ -d bin ] || cd "$(dirname "$0")/../.." || exit 1
-PATH="$PWD/bin:$PATH"
+# called by the link beside bin, or where it lies
+root="$(cd "$(dirname "$0")" && pwd)"
+[ -d "$root/bin" ] || root="$(cd "$root/../.." && pwd)"
+cd "$root" || exit 1
+PATH="$root/bin:$PATH"
 export PATH
 OUT="${OUT:-$PWD/out}"
 PYTHON="${PYTHON:-python3}"
