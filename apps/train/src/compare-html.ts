@@ -166,7 +166,7 @@ table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}
 .charts{display:flex;flex-wrap:wrap;gap:14px;align-items:flex-start}.wide{overflow-x:auto}.note{color:#666;font-size:13px;max-width:900px}svg{max-width:100%;height:auto}`
 
 function groupHtml(result: CompareResult, group: GroupResult, times: CompareTimes, styles: Styles): string {
-  return `<h2>${escapeHtml(groupTitle(group))}</h2>
+  return `<h2>${escapeHtml(groupTitle(result, group))}</h2>
 <div class="charts">${scoreFigure(group, 'passAt1', styles)}${scoreFigure(group, 'passAt4', styles)}${differenceFigure(group, styles)}</div>
 <p class="note">Intervals from ${escapeHtml(restsOn(group.arms[0]!.passAt1.mean))}; grey: the checkpoint before training, one set of weights.</p>
 ${curveFigures(result, group, styles)}

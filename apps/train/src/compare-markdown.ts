@@ -20,7 +20,7 @@ export function compareMarkdown(result: CompareResult, times: CompareTimes): str
     '',
     ...(map ? [markdownTable(map)] : []),
     ...result.groups.flatMap((group) => [
-      `## ${groupTitle(group)}`,
+      `## ${groupTitle(result, group)}`,
       '',
       ...tablesOf(result, group, times).map(markdownTable),
     ]),
@@ -41,7 +41,7 @@ export function compareText(result: CompareResult, times: CompareTimes): string 
   return [
     ...(map ? [textTable(map)] : []),
     ...result.groups.flatMap((group) => [
-      groupTitle(group),
+      groupTitle(result, group),
       ...tablesOf(result, group, times).filter(shown).map(textTable),
     ]),
   ].join('\n\n')

@@ -103,6 +103,21 @@ describe('results', () => {
     expect(grpo!.passAt1.bands.map((b) => b!.mean)).toEqual([0.125, 0.25, 0.25])
   })
 
+  it('forks: means over the steps that had any', () => {
+    const directory = folder()
+    writeMadeUp(directory, madeUpPlan, {
+      ...simple,
+      metrics: (cell, step) =>
+        cell.recipe === 'axpo' && step % 2 === 0
+          ? { selectedPrefixes: 6, recoveryRate: step / 8, distinctCallsPerPrefix: 3, rankingPearson: 0.5 }
+          : { rankingPearson: null },
+    })
+    const { forks } = resultOf(directory).groups[0]!
+    const none = { prefixes: 0, recovered: null, distinctCalls: null, pearson: null, spearman: null }
+    expect(forks.grpo).toEqual(none)
+    expect(forks.axpo).toEqual({ ...none, prefixes: 3, recovered: (2 / 8 + 4 / 8) / 2, distinctCalls: 3, pearson: 0.5 })
+  })
+
   it('only seeds that every recipe has finished count, and the others are named', () => {
     const directory = folder()
     writeMadeUp(directory, madeUpPlan, simple)

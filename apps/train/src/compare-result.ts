@@ -18,6 +18,7 @@ import {
 import { type Curves, curvesOf, validations } from './compare-curves.ts'
 import type { ComparePlan, EvaluationName } from './compare-plan.ts'
 import { type Cell, type Group, rolloutsSpent } from './compare-read.ts'
+import type { StepMetrics } from './rl-step.ts'
 
 /** Mean over families (equal weights), and each family. */
 export interface Score {
@@ -73,6 +74,18 @@ export interface Comparison {
   readonly families: Readonly<Record<string, Effect>>
 }
 
+/** Forks of a recipe in training, means over the steps of all seeds that had any; null where none had. */
+export interface Forks {
+  /** Prefixes resampled a step, over all steps. */
+  readonly prefixes: number
+  readonly recovered: number | null
+  /** Among the continuations of a prefix. */
+  readonly distinctCalls: number | null
+  /** Correlation of mean probability with exact entropy over a step's calls, resampled or not. */
+  readonly pearson: number | null
+  readonly spearman: number | null
+}
+
 export interface GroupResult {
   readonly easyShare: number
   readonly seeds: readonly number[]
@@ -84,6 +97,7 @@ export interface GroupResult {
   readonly arms: readonly Arm[]
   /** Area under the validation Pass@1 curve over steps, divided by the steps. */
   readonly areas: Readonly<Record<string, Score>>
+  readonly forks: Readonly<Record<string, Forks>>
   readonly comparisons: readonly Comparison[]
   readonly curves: Readonly<Record<string, Curves>>
 }
@@ -271,6 +285,21 @@ function comparisonsOf(plan: ComparePlan, group: Group, options: BootstrapOption
   return found
 }
 
+function forksOf(cells: readonly Cell[], steps: number): Forks {
+  const metrics = cells.flatMap((c) => c.metrics.slice(0, steps))
+  const meanOf = (figure: (m: StepMetrics) => number | null | undefined): number | null => {
+    const values = metrics.map(figure).filter((v) => typeof v === 'number')
+    return values.length === 0 ? null : mean(values)
+  }
+  return {
+    prefixes: meanOf((m) => m.selectedPrefixes) ?? 0,
+    recovered: meanOf((m) => m.recoveryRate),
+    distinctCalls: meanOf((m) => m.distinctCallsPerPrefix),
+    pearson: meanOf((m) => m.rankingPearson),
+    spearman: meanOf((m) => m.rankingSpearman),
+  }
+}
+
 function groupResult(plan: ComparePlan, group: Group, options: BootstrapOptions): GroupResult {
   const { baseline, recipes, steps } = plan
   const startCell = { evaluations: group.start, spent: [] }
@@ -298,6 +327,7 @@ function groupResult(plan: ComparePlan, group: Group, options: BootstrapOptions)
         scoreOf(areaScores(group.cells.get(r)!, group.start, steps), validationFamilies, options),
       ]),
     ),
+    forks: Object.fromEntries(recipes.map((r) => [r, forksOf(group.cells.get(r)!, steps)])),
     comparisons: comparisonsOf(plan, group, options),
     curves: Object.fromEntries(
       recipes.map((r) => [r, curvesOf(group.cells.get(r)!, group.start, steps, bandOptions(options))]),

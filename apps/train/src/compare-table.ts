@@ -1,4 +1,5 @@
 /** The tables of a comparison as rows of text, for Markdown, HTML and the terminal alike. Percent where a figure is a rate; every interval with what it rests on. */
+import { basename } from 'node:path'
 import type { Estimate } from '@axpo/eval'
 import { recipeDefaults, settingsOf } from '@axpo/policy'
 import type { Arm, CompareResult, Comparison, Effect, GroupResult, Metric, Score } from './compare-result.ts'
@@ -48,6 +49,7 @@ export function scoreTable(result: CompareResult, group: GroupResult): Table {
     arm.passAt4 ? interval(arm.passAt4.mean) : '-',
     ...group.families.map((f) => interval(arm.passAt1.families[f]!)),
     area ? interval(area.mean) : '-',
+    ...(group.start.unseen ? [arm.unseen ? interval(arm.unseen.mean) : '-'] : []),
     restsOn(arm.passAt1.mean),
   ]
   return {
@@ -59,13 +61,14 @@ export function scoreTable(result: CompareResult, group: GroupResult): Table {
       'Pass@4',
       ...group.families.map((f) => `Pass@1 ${f}`),
       'area',
+      ...(group.start.unseen ? ['unseen tool'] : []),
       'intervals from',
     ],
     rows: [
       row(group.start, null),
       ...group.arms.map((arm) => row(arm, arm.rolloutsOf === null ? group.areas[arm.recipe]! : null)),
     ],
-    note: `Percent. ${bootstrapNote(result)}. Means weigh families alike. Area: under Pass@1 on the validation questions over the steps, divided by the steps. SFT: the checkpoint all runs start from.`,
+    note: `Percent. ${bootstrapNote(result)}. Means weigh families alike. Area: under Pass@1 on the validation questions over the steps, divided by the steps. SFT: the checkpoint all runs start from.${group.start.unseen ? ' Unseen tool: Pass@1 on the held-out family with a tool that no training prompt offers.' : ''}`,
   }
 }
 
@@ -152,6 +155,23 @@ export function familyTable(result: CompareResult, group: GroupResult): Table | 
   }
 }
 
+export function forkTable(_: CompareResult, group: GroupResult): Table {
+  const number = (v: number | null) => (v === null ? '-' : v.toFixed(2))
+  return {
+    title: 'Forks in training',
+    head: ['recipe', 'prefixes a step', 'recovered', 'distinct calls', 'Pearson', 'Spearman'],
+    rows: Object.entries(group.forks).map(([recipe, f]) => [
+      recipe,
+      number(f.prefixes),
+      percent(f.recovered),
+      number(f.distinctCalls),
+      number(f.pearson),
+      number(f.spearman),
+    ]),
+    note: 'Means over the steps of all seeds. Recovered: percent of resampled prefixes with a right continuation. Distinct calls: among the continuations of a prefix. Pearson, Spearman: of the mean probability of a call with its exact entropy, over all calls of a step (the paper: 0.843 and 0.835).',
+  }
+}
+
 export function costTable(_: CompareResult, group: GroupResult, times: CompareTimes): Table {
   const baseline = group.arms[0]!
   return {
@@ -180,6 +200,7 @@ export function tablesOf(result: CompareResult, group: GroupResult, times: Compa
     ...metrics.map((m) => differenceTable(result, group, m)),
     familyTable(result, group),
     rateTable(result, group),
+    forkTable(result, group),
     costTable(result, group, times),
   ].filter((t) => t !== null)
 }
@@ -205,12 +226,13 @@ export function mapTable(result: CompareResult): Table | null {
   }
 }
 
-/** What stands above a group's tables. */
-export function groupTitle(group: GroupResult): string {
+/** What stands above a group's tables: its setting of s, or the file that its questions come from. */
+export function groupTitle({ plan }: CompareResult, group: GroupResult): string {
   const { length } = group.seeds
   const missing = group.unfinishedSeeds.length
   const of = missing > 0 ? ` of ${length + missing}; the others are not finished` : ''
-  return `s = ${group.easyShare} (${length} ${length === 1 ? 'seed' : 'seeds'}${of})`
+  const name = plan.tasks === undefined ? `s = ${group.easyShare}` : basename(plan.tasks)
+  return `${name} (${length} ${length === 1 ? 'seed' : 'seeds'}${of})`
 }
 
 /** The user's own recipes by what they set differently from the defaults; empty without one. */

@@ -55,6 +55,8 @@ const noFigures: Omit<StepMetrics, 'step'> = {
   extraRollouts: 0,
   recoveryRate: null,
   distinctCallsPerPrefix: null,
+  rankingPearson: null,
+  rankingSpearman: null,
   meanAdvantageOnCalls: null,
   entropyThinkNats: null,
   entropyActNats: null,

@@ -1,4 +1,5 @@
 /** What a step reports about its rollouts (axpo-method section 9 of the project's notes; arXiv 2605.28774 sections 3 and 5). Pure: counts and means, no clocks. */
+import { rankingAgreement } from './agreement.ts'
 import { triggeredSources } from './forks.ts'
 import { firstAct, groupByQuestion, type Rollout, type RolloutSegment } from './rollout.ts'
 import type { ResamplePlan } from './selection.ts'
@@ -17,6 +18,9 @@ export interface Diagnostics {
   readonly extraRollouts: number
   readonly recoveryRate: number | null
   readonly distinctCallsPerPrefix: number | null
+  /** Correlation of the ranking by mean probability with the one by exact entropy, over the step's calls. */
+  readonly rankingPearson: number | null
+  readonly rankingSpearman: number | null
   readonly meanAdvantageOnCalls: number | null
   readonly entropyThinkNats: number | null
   readonly entropyActNats: number | null
@@ -104,6 +108,7 @@ export function diagnose(input: DiagnosticsInput): Diagnostics {
   const groups = [...groupByQuestion(rollouts).values()]
   const ends = cumulative(plan.map((p) => p.continuations))
   const distinct = plan.map((p, i) => distinctCalls(continuations.slice(ends[i]! - p.continuations, ends[i])))
+  const agreement = rankingAgreement(tool)
   const rewards = (rs: readonly Rollout[]) => mean(rs.map((r) => r.reward))
   return {
     reward: rewards(rollouts),
@@ -117,6 +122,8 @@ export function diagnose(input: DiagnosticsInput): Diagnostics {
     extraRollouts: continuations.length,
     recoveryRate: mean([...lossPlan.recovered]),
     distinctCallsPerPrefix: mean(distinct),
+    rankingPearson: agreement.pearson,
+    rankingSpearman: agreement.spearman,
     meanAdvantageOnCalls: mean([
       ...advantageOnCalls(input.rollouts, lossPlan.rollouts),
       ...advantageOnCalls(continuations, lossPlan.continuations),

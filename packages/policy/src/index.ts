@@ -1,3 +1,4 @@
+export { type Agreement, rankingAgreement } from './agreement.ts'
 export { type Diagnostics, type DiagnosticsInput, diagnose, distinctCalls } from './diagnostics.ts'
 export { triggeredSources, uncertainty } from './forks.ts'
 export { type KlEstimator, klEstimators, klTerm } from './kl.ts'
