@@ -9,7 +9,7 @@ export { kernelList } from "./kernels";
 export { packWeight } from "../src/ops/gemm/gemm.as";
 export { philox } from "../src/ops/sample/sample.as";
 
-/** One thread's part of a run: chunks by counter, all threads meet after each job. Main calls it too. Returns the arrivals after it. */
+/** One thread's part of a run: chunks by counter, all threads meet after each job that does not say otherwise. Main calls it too. Returns the arrivals after it. */
 export function work(control: usize, scratch: usize, arrivalsBefore: i32): i32 {
   const threads = load<i32>(control, 12), count = load<i32>(control, 8);
   setRun(threads, load<i32>(control, 36) != 0);
@@ -24,7 +24,8 @@ export function work(control: usize, scratch: usize, arrivalsBefore: i32): i32 {
       if (chunk >= total) break;
       execute(job, chunk, scratch);
     }
-    if (threads == 1) continue;
+    // nothing that follows before the next meeting touches what this job writes
+    if (threads == 1 || load<i32>(job, 124) != 0) continue;
     target += threads;
     if (atomic.add<i32>(control, 1, 16) + 1 == target) atomic.notify(control + 16, -1);
     else awaitArrivals(control, target);

@@ -1,4 +1,5 @@
-// SIMD building blocks and the job record. Job: 32 i32 words: [0] kernel id, [1..8] byte pointers, [9] the kernel's own, [10] chunk counter, [11..31] parameters.
+// SIMD building blocks and the job record. Job: 32 i32 words: [0] kernel id, [1..8] byte pointers, [9] the kernel's own, [10] chunk counter, [11..30] parameters,
+// [31] the next job may begin before this one has ended.
 
 // @ts-ignore: decorator
 @inline export function pointer(job: usize, index: i32): usize { return <usize>load<u32>(job + 4 + (<usize>index << 2)); }

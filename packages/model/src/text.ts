@@ -64,20 +64,23 @@ function buildAttention(
   const { heads, kvHeads, headChannels: C, epsilon } = config.text
   const name = `${TEXT}.layers.${i}`
   const a = rmsNorm(g, x, weights.get(`${name}.input_layernorm.weight`), epsilon)
-  /** Norm over the channels of each head, then rope. */
-  const rotated = (part: 'q' | 'k', count: number) => {
-    const y = linear(g, a, weights.get(`${name}.self_attn.${part}_proj.weight`))
-    const perHead = rmsNorm(
+  // calls that do not need each other stand side by side: threads then meet once for all of them
+  const project = (part: 'q' | 'k' | 'v') => linear(g, a, weights.get(`${name}.self_attn.${part}_proj.weight`))
+  const projected = { q: project('q'), k: project('k') }
+  let v = project('v')
+  /** Over the channels of each head. */
+  const normed = (part: 'q' | 'k', count: number) =>
+    rmsNorm(
       g,
-      g.reshape(y, timesRows(inputs.rows, count), C),
+      g.reshape(projected[part], timesRows(inputs.rows, count), C),
       weights.get(`${name}.self_attn.${part}_norm.weight`),
       epsilon,
     )
-    return rope(g, g.reshape(perHead, inputs.rows, count * C), inputs.cos, inputs.sin, count)
-  }
-  const q = rotated('q', heads)
-  let k = rotated('k', kvHeads)
-  let v = linear(g, a, weights.get(`${name}.self_attn.v_proj.weight`))
+  const rotated = (x: Tensor, count: number) =>
+    rope(g, g.reshape(x, inputs.rows, count * C), inputs.cos, inputs.sin, count)
+  const perHead = { q: normed('q', heads), k: normed('k', kvHeads) }
+  const q = rotated(perHead.q, heads)
+  let k = rotated(perHead.k, kvHeads)
   if (inputs.pool) {
     scatterRows(g, k, inputs.pool.keys[i]!, inputs.pool.destination)
     scatterRows(g, v, inputs.pool.values[i]!, inputs.pool.destination)

@@ -8,6 +8,7 @@ import { kernels } from '../ops/index.ts'
 import { liveValue, type Plan, wordValue } from '../plan.ts'
 import { checkRead, checkRun, checkWrite } from '../plan-access.ts'
 import type { CpuExecutor } from './executor.ts'
+import { meetings } from './meetings.ts'
 import { Panels, writtenRegions } from './panels.ts'
 
 export const JOB_BYTES = 128
@@ -16,6 +17,8 @@ const JOB_WORDS = JOB_BYTES / 4
 const PANELS = 9
 const CHUNK_COUNTER = 10
 const FIRST_WORD = 11
+/** The next call may begin before this one has ended. */
+const OPEN = 31
 const kernelIds = new Map(kernels.map((kernel, id) => [kernel, id]))
 
 /** A word that changes from run to run: `factor` times the value of `name`. */
@@ -78,6 +81,9 @@ export class CpuPlan implements LoadedPlan {
     this.floats = executor.floats(this.jobs, plan.steps.length * JOB_WORDS)
     this.ints.fill(0)
     const live = plan.steps.map((_, index) => this.record(index))
+    for (const { first, count } of Object.values(plan.phases))
+      for (const [i, meet] of meetings(plan.steps.slice(first, first + count)).entries())
+        this.ints[(first + i) * JOB_WORDS + OPEN] = meet ? 0 : 1
     this.liveSlots = Object.fromEntries(
       Object.entries(plan.phases).map(([name, { first, count }]) => [
         name,
