@@ -1,9 +1,9 @@
 // Gradient of k and v. Lanes (lanes.as.ts) are consecutive kv rows of one kv head that the same last query sees. They take the queries from the first one
 // on, head after head, in blocks of 128: each kv row's sums run over its own queries in order, whichever rows are beside it. Scratch: panels of k, v and
 // their gradients (32 KiB each), weights, slopes, what is known of each lane.
-import { at, pointer, word, wordFloat } from "../../../assembly/math";
+import { at, one, pointer, word, wordFloat } from "../../../assembly/math";
 import { chunkRows } from "./attention.as";
-import { addHidden, BLOCK, finite, joinLanes, LOG2E, power4, splitLanes } from "./lanes.as";
+import { addHidden, BLOCK, clear, finite, joinLanes, LOG2E, power4, POWERS, splitLanes } from "./lanes.as";
 import { addRows4, addRows8, products4, products8 } from "./tiles.as";
 
 const V: usize = 32768, DK: usize = 65536, DV: usize = 98304, WEIGHTS: usize = 131072, SLOPES: usize = 135296;
@@ -51,8 +51,8 @@ function gather(job: usize, row: i32, kv: i32, scratch: usize): void {
     splitLanes(pointer(job, 1), scratch + ROWS + v, C, scale * LOG2E, scratch + v, step);
     splitLanes(pointer(job, 2), scratch + ROWS + v, C, 1, scratch + V + v, step);
   }
-  memory.fill(scratch + DK, 0, step * C);
-  memory.fill(scratch + DV, 0, step * C);
+  clear(scratch + DK, step * C);
+  clear(scratch + DV, step * C);
   for (let head = kv * group; head < kv * group + group; head++)
     for (let query = first; query < end; query += BLOCK) {
       const count = min(BLOCK, end - query), q = at(pointer(job, 0), (query * H + head) * C), d = at(pointer(job, 3), (query * H + head) * C);
@@ -80,8 +80,9 @@ function gather(job: usize, row: i32, kv: i32, scratch: usize): void {
 /** Scores become weights p, products of v and do become slopes p (do · v - delta). `further`: bytes from log-sum-exp to delta, half of a row of stats. */
 // @ts-ignore: decorator
 @inline function incline(weights: usize, slopes: usize, count: i32, stats: usize, further: usize): void {
+  const least = one(POWERS, 0), magic = one(POWERS, 1), c5 = one(POWERS, 2), c4 = one(POWERS, 3), c3 = one(POWERS, 4), c2 = one(POWERS, 5), c1 = one(POWERS, 6), c0 = one(POWERS, 7);
   for (; count > 0; count--, weights += step, slopes += step, stats += further << 1) {
-    const p = power4(f32x4.sub(v128.load(weights), f32x4.mul(v128.load32_splat(stats), f32x4.splat(LOG2E))));
+    const lse = f32x4.splat(load<f32>(stats) * LOG2E), p = power4(f32x4.sub(v128.load(weights), lse), least, magic, c5, c4, c3, c2, c1, c0);
     v128.store(weights, p);
     v128.store(slopes, f32x4.mul(p, f32x4.sub(v128.load(slopes), v128.load32_splat(stats + further))));
   }

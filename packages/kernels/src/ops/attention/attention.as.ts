@@ -2,8 +2,8 @@
 // heads of one kv head. Keys are taken in blocks of 128 by their place in the list, with a running peak: a row's bits depend on its own list alone, not on
 // how that is cut into spans, nor on the rows beside it. Gradient of k and v: attention-dkv.as.ts. Scratch: panels of q, do and the result (32 KiB each),
 // scores, slopes, ranges of a block, what is known of each lane.
-import { at, divideUp, dot, log4, pointer, threads, word, wordFloat } from "../../../assembly/math";
-import { addHidden, BLOCK, finite, joinLanes, LOG2E, power4, splitLanes } from "./lanes.as";
+import { at, divideUp, dot, log4, one, pointer, threads, word, wordFloat } from "../../../assembly/math";
+import { addHidden, BLOCK, clear, finite, joinLanes, LOG2E, power4, POWERS, splitLanes } from "./lanes.as";
 import { addRows4, addRows8, products4, products8 } from "./tiles.as";
 
 const DO: usize = 32768, RESULT: usize = 65536, SCORES: usize = 98304, SLOPES: usize = 102528, RANGES: usize = 106752;
@@ -70,12 +70,13 @@ function setLanes(job: usize, spans: usize, pairs: usize, row: i32, count: i32, 
   lanes = count * heads;
   vectors = lanes > 4 ? 2 : 1;
   step = <usize>vectors << 4;
+  let i = row, h = 0;
   for (let l = 0; l < 8; l++) {
-    const lane = min(l, lanes - 1), i = row + lane / heads, h = head + lane % heads;
-    store<i32>(at(scratch + QUERIES, l), (i * H + h) * C);
-    store<i32>(at(scratch + STATS, l), i * 2 * H + h);
     longest = common == 0 ? 0 : common + lastLength(spans, pairs, i) - length;
+    store<i32>(at(scratch + QUERIES, l), (i * H + head + h) * C);
+    store<i32>(at(scratch + STATS, l), i * 2 * H + head + h);
     store<i32>(at(scratch + LENGTHS, l), longest);
+    if (l + 1 < lanes && ++h == heads) { h = 0; i++; }
   }
 }
 // @ts-ignore: decorator
@@ -147,7 +148,7 @@ function attend(job: usize, pairs: usize, spanEnd: i32, kv: i32, scratch: usize)
     v128.store(scratch + PEAKS + v, f32x4.splat(-Infinity));
     v128.store(scratch + SUMS + v, f32x4.splat(0));
   }
-  memory.fill(result, 0, step * C);
+  clear(result, step * C);
   for (let before = 0, keys = 0; before < longest; before += keys) {
     keys = nextBlock(pairs, spanEnd, scratch);
     multiply(scratch, at(pointer(job, 1), kv * C), stride, C, scratch, scores);
@@ -157,7 +158,7 @@ function attend(job: usize, pairs: usize, spanEnd: i32, kv: i32, scratch: usize)
       const peak = v128.load(scratch + PEAKS + v), next = peakOf(scores + v, keys, peak);
       let sum = v128.load(scratch + SUMS + v);
       if (before > 0) {
-        const shrink = power4(f32x4.sub(peak, next));
+        const shrink = shrinking(f32x4.sub(peak, next));
         sum = f32x4.mul(sum, shrink);
         for (let at = result + v, end = at + step * C; at < end; at += step) v128.store(at, f32x4.mul(v128.load(at), shrink));
       }
@@ -180,11 +181,17 @@ function attend(job: usize, pairs: usize, spanEnd: i32, kv: i32, scratch: usize)
   return f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d));
 }
 
+/** 2^x of one vector. */
+function shrinking(x: v128): v128 {
+  return power4(x, one(POWERS, 0), one(POWERS, 1), one(POWERS, 2), one(POWERS, 3), one(POWERS, 4), one(POWERS, 5), one(POWERS, 6), one(POWERS, 7));
+}
+
 /** Scores become weights, which are added to the sum. */
 // @ts-ignore: decorator
 @inline function weigh(scores: usize, keys: i32, peak: v128, sum: v128): v128 {
+  const least = one(POWERS, 0), magic = one(POWERS, 1), c5 = one(POWERS, 2), c4 = one(POWERS, 3), c3 = one(POWERS, 4), c2 = one(POWERS, 5), c1 = one(POWERS, 6), c0 = one(POWERS, 7);
   for (; keys > 0; keys--, scores += step) {
-    const p = power4(f32x4.sub(v128.load(scores), peak));
+    const p = power4(f32x4.sub(v128.load(scores), peak), least, magic, c5, c4, c3, c2, c1, c0);
     v128.store(scores, p);
     sum = f32x4.add(sum, p);
   }
@@ -227,7 +234,7 @@ function attendBack(job: usize, pairs: usize, spanEnd: i32, kv: i32, scratch: us
     splitLanes(pointer(job, 0), scratch + QUERIES + v, C, scale * LOG2E, scratch + v, step);
     splitLanes(pointer(job, 3), scratch + QUERIES + v, C, 1, scratch + DO + v, step);
   }
-  memory.fill(scratch + RESULT, 0, step * C);
+  clear(scratch + RESULT, step * C);
   for (let before = 0, keys = 0; before < longest; before += keys) {
     keys = nextBlock(pairs, spanEnd, scratch);
     multiply(scratch, keysAt, stride, C, scratch, scores);
@@ -247,6 +254,9 @@ function attendBack(job: usize, pairs: usize, spanEnd: i32, kv: i32, scratch: us
 /** Products of values and do become slopes of the scores: p (do · v - delta). */
 // @ts-ignore: decorator
 @inline function incline(scores: usize, slopes: usize, keys: i32, lse: v128, delta: v128): void {
-  for (; keys > 0; keys--, scores += step, slopes += step)
-    v128.store(slopes, f32x4.mul(power4(f32x4.sub(v128.load(scores), lse)), f32x4.sub(v128.load(slopes), delta)));
+  const least = one(POWERS, 0), magic = one(POWERS, 1), c5 = one(POWERS, 2), c4 = one(POWERS, 3), c3 = one(POWERS, 4), c2 = one(POWERS, 5), c1 = one(POWERS, 6), c0 = one(POWERS, 7);
+  for (; keys > 0; keys--, scores += step, slopes += step) {
+    const p = power4(f32x4.sub(v128.load(scores), lse), least, magic, c5, c4, c3, c2, c1, c0);
+    v128.store(slopes, f32x4.mul(p, f32x4.sub(v128.load(slopes), delta)));
+  }
 }

@@ -7,20 +7,23 @@ import { at, madd } from "../../../assembly/math";
 export const BLOCK: i32 = 128;
 export const LOG2E: f32 = 1.44269504;
 
-/** 2^x for x <= 0, about 1e-7 relative; 0 from -127 on. */
+/** Of power4, in its order. In memory, since V8 makes constants anew in every round of a loop. */
+export const POWERS: usize = memory.data<f32>([-127, 12583039, 1.3264727e-3, 9.6715130e-3, 5.5507336e-2, 2.4022242e-1, 6.9314700e-1, 1], 16);
+
+/** 2^x for x <= 0, about 1e-7 relative, 0 from -127 on; `least` and so on are those of POWERS. */
 // @ts-ignore: decorator
-@inline export function power4(x: v128): v128 {
-  const clamped = f32x4.pmax(x, f32x4.splat(-127));
-  // 1.5 * 2^23 + 127: the low bits become the exponent's
-  const shifted = f32x4.add(clamped, f32x4.splat(12583039));
-  const r = f32x4.sub(clamped, f32x4.sub(shifted, f32x4.splat(12583039)));
-  let p = madd(f32x4.splat(1.5353362e-4), r, f32x4.splat(1.3398875e-3));
-  p = madd(p, r, f32x4.splat(9.6184369e-3));
-  p = madd(p, r, f32x4.splat(5.5503324e-2));
-  p = madd(p, r, f32x4.splat(2.4022648e-1));
-  p = madd(p, r, f32x4.splat(6.9314718e-1));
-  p = madd(p, r, f32x4.splat(1));
+@inline export function power4(x: v128, least: v128, magic: v128, c5: v128, c4: v128, c3: v128, c2: v128, c1: v128, c0: v128): v128 {
+  const clamped = f32x4.pmax(x, least);
+  // magic = 1.5 * 2^23 + 127: the low bits become the exponent's
+  const shifted = f32x4.add(clamped, magic);
+  const r = f32x4.sub(clamped, f32x4.sub(shifted, magic)), square = f32x4.mul(r, r);
+  const p = madd(madd(madd(c5, r, c4), square, madd(c3, r, c2)), square, madd(c1, r, c0));
   return f32x4.mul(p, i32x4.shl(shifted, 23));
+}
+
+/** `bytes`, a multiple of 16, become 0. */
+export function clear(panel: usize, bytes: usize): void {
+  for (const end = panel + bytes; panel < end; panel += 16) v128.store(panel, f32x4.splat(0));
 }
 
 /** panel[c] = factor times channel c of the rows of x at the four offsets `lanes`. */

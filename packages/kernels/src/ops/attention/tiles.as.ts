@@ -2,31 +2,47 @@
 // summed one by one, over channels or over rows, in the same way in all of them. `stride`: bytes from row to row. C channels.
 import { madd } from "../../../assembly/math";
 
-/** out[j] = row j times the panel, lane by lane; `out` has room for three more. */
+/** out[j] = row j times the panel, lane by lane; `out` has room for three more. The exits between channels are no accident: see ../gemm/tile.as.ts. */
 export function products8(panel: usize, rows: usize, stride: usize, count: i32, C: i32, out: usize): void {
   for (; count > 0; count -= 4, rows += stride << 2, out += 128) {
     let r0 = rows, r1 = count > 1 ? r0 + stride : r0, r2 = count > 2 ? r1 + stride : r1, r3 = count > 3 ? r2 + stride : r2, x = panel, c = C;
     let a00 = f32x4.splat(0), a01 = f32x4.splat(0), a10 = f32x4.splat(0), a11 = f32x4.splat(0);
     let a20 = f32x4.splat(0), a21 = f32x4.splat(0), a30 = f32x4.splat(0), a31 = f32x4.splat(0);
-    for (; c >= 4; c -= 4, r0 += 16, r1 += 16, r2 += 16, r3 += 16, x += 128) {
-      let p0 = v128.load(x), p1 = v128.load(x, 16), s = v128.load32_splat(r0);
-      a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
+    let p0: v128, p1: v128, s: v128;
+    while (true) {
+      p0 = v128.load(x); p1 = v128.load(x, 16);
+      s = v128.load32_splat(r0); a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
       s = v128.load32_splat(r2); a20 = madd(s, p0, a20); a21 = madd(s, p1, a21); s = v128.load32_splat(r3); a30 = madd(s, p0, a30); a31 = madd(s, p1, a31);
-      p0 = v128.load(x, 32); p1 = v128.load(x, 48); s = v128.load32_splat(r0, 4);
-      a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1, 4); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
+      if (--c == 0) break;
+      p0 = v128.load(x, 32); p1 = v128.load(x, 48);
+      s = v128.load32_splat(r0, 4); a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1, 4); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
       s = v128.load32_splat(r2, 4); a20 = madd(s, p0, a20); a21 = madd(s, p1, a21); s = v128.load32_splat(r3, 4); a30 = madd(s, p0, a30); a31 = madd(s, p1, a31);
-      p0 = v128.load(x, 64); p1 = v128.load(x, 80); s = v128.load32_splat(r0, 8);
-      a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1, 8); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
+      if (--c == 0) break;
+      p0 = v128.load(x, 64); p1 = v128.load(x, 80);
+      s = v128.load32_splat(r0, 8); a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1, 8); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
       s = v128.load32_splat(r2, 8); a20 = madd(s, p0, a20); a21 = madd(s, p1, a21); s = v128.load32_splat(r3, 8); a30 = madd(s, p0, a30); a31 = madd(s, p1, a31);
-      p0 = v128.load(x, 96); p1 = v128.load(x, 112); s = v128.load32_splat(r0, 12);
-      a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1, 12); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
+      if (--c == 0) break;
+      p0 = v128.load(x, 96); p1 = v128.load(x, 112);
+      s = v128.load32_splat(r0, 12); a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1, 12); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
       s = v128.load32_splat(r2, 12); a20 = madd(s, p0, a20); a21 = madd(s, p1, a21); s = v128.load32_splat(r3, 12); a30 = madd(s, p0, a30); a31 = madd(s, p1, a31);
-    }
-    for (; c > 0; c--, r0 += 4, r1 += 4, r2 += 4, r3 += 4, x += 32) {
-      const p0 = v128.load(x), p1 = v128.load(x, 16);
-      let s = v128.load32_splat(r0);
-      a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
-      s = v128.load32_splat(r2); a20 = madd(s, p0, a20); a21 = madd(s, p1, a21); s = v128.load32_splat(r3); a30 = madd(s, p0, a30); a31 = madd(s, p1, a31);
+      if (--c == 0) break;
+      p0 = v128.load(x, 128); p1 = v128.load(x, 144);
+      s = v128.load32_splat(r0, 16); a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1, 16); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
+      s = v128.load32_splat(r2, 16); a20 = madd(s, p0, a20); a21 = madd(s, p1, a21); s = v128.load32_splat(r3, 16); a30 = madd(s, p0, a30); a31 = madd(s, p1, a31);
+      if (--c == 0) break;
+      p0 = v128.load(x, 160); p1 = v128.load(x, 176);
+      s = v128.load32_splat(r0, 20); a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1, 20); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
+      s = v128.load32_splat(r2, 20); a20 = madd(s, p0, a20); a21 = madd(s, p1, a21); s = v128.load32_splat(r3, 20); a30 = madd(s, p0, a30); a31 = madd(s, p1, a31);
+      if (--c == 0) break;
+      p0 = v128.load(x, 192); p1 = v128.load(x, 208);
+      s = v128.load32_splat(r0, 24); a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1, 24); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
+      s = v128.load32_splat(r2, 24); a20 = madd(s, p0, a20); a21 = madd(s, p1, a21); s = v128.load32_splat(r3, 24); a30 = madd(s, p0, a30); a31 = madd(s, p1, a31);
+      if (--c == 0) break;
+      p0 = v128.load(x, 224); p1 = v128.load(x, 240);
+      s = v128.load32_splat(r0, 28); a00 = madd(s, p0, a00); a01 = madd(s, p1, a01); s = v128.load32_splat(r1, 28); a10 = madd(s, p0, a10); a11 = madd(s, p1, a11);
+      s = v128.load32_splat(r2, 28); a20 = madd(s, p0, a20); a21 = madd(s, p1, a21); s = v128.load32_splat(r3, 28); a30 = madd(s, p0, a30); a31 = madd(s, p1, a31);
+      if (--c == 0) break;
+      r0 += 32; r1 += 32; r2 += 32; r3 += 32; x += 256;
     }
     v128.store(out, a00); v128.store(out, a01, 16); v128.store(out, a10, 32); v128.store(out, a11, 48);
     v128.store(out, a20, 64); v128.store(out, a21, 80); v128.store(out, a30, 96); v128.store(out, a31, 112);
@@ -37,25 +53,25 @@ export function products8(panel: usize, rows: usize, stride: usize, count: i32, 
 export function products4(panel: usize, rows: usize, stride: usize, count: i32, C: i32, out: usize): void {
   for (; count > 0; count -= 4, rows += stride << 2, out += 64) {
     let r0 = rows, r1 = count > 1 ? r0 + stride : r0, r2 = count > 2 ? r1 + stride : r1, r3 = count > 3 ? r2 + stride : r2, x = panel, c = C;
-    let a0 = f32x4.splat(0), a1 = f32x4.splat(0), a2 = f32x4.splat(0), a3 = f32x4.splat(0);
-    for (; c >= 4; c -= 4, r0 += 16, r1 += 16, r2 += 16, r3 += 16, x += 64) {
-      let p = v128.load(x);
+    let a0 = f32x4.splat(0), a1 = f32x4.splat(0), a2 = f32x4.splat(0), a3 = f32x4.splat(0), p: v128;
+    while (true) {
+      p = v128.load(x);
       a0 = madd(v128.load32_splat(r0), p, a0); a1 = madd(v128.load32_splat(r1), p, a1);
       a2 = madd(v128.load32_splat(r2), p, a2); a3 = madd(v128.load32_splat(r3), p, a3);
+      if (--c == 0) break;
       p = v128.load(x, 16);
       a0 = madd(v128.load32_splat(r0, 4), p, a0); a1 = madd(v128.load32_splat(r1, 4), p, a1);
       a2 = madd(v128.load32_splat(r2, 4), p, a2); a3 = madd(v128.load32_splat(r3, 4), p, a3);
+      if (--c == 0) break;
       p = v128.load(x, 32);
       a0 = madd(v128.load32_splat(r0, 8), p, a0); a1 = madd(v128.load32_splat(r1, 8), p, a1);
       a2 = madd(v128.load32_splat(r2, 8), p, a2); a3 = madd(v128.load32_splat(r3, 8), p, a3);
+      if (--c == 0) break;
       p = v128.load(x, 48);
       a0 = madd(v128.load32_splat(r0, 12), p, a0); a1 = madd(v128.load32_splat(r1, 12), p, a1);
       a2 = madd(v128.load32_splat(r2, 12), p, a2); a3 = madd(v128.load32_splat(r3, 12), p, a3);
-    }
-    for (; c > 0; c--, r0 += 4, r1 += 4, r2 += 4, r3 += 4, x += 16) {
-      const p = v128.load(x);
-      a0 = madd(v128.load32_splat(r0), p, a0); a1 = madd(v128.load32_splat(r1), p, a1);
-      a2 = madd(v128.load32_splat(r2), p, a2); a3 = madd(v128.load32_splat(r3), p, a3);
+      if (--c == 0) break;
+      r0 += 16; r1 += 16; r2 += 16; r3 += 16; x += 64;
     }
     v128.store(out, a0); v128.store(out, a1, 16); v128.store(out, a2, 32); v128.store(out, a3, 48);
   }
