@@ -81,7 +81,7 @@ function gather(job: usize, row: i32, kv: i32, scratch: usize): void {
 // @ts-ignore: decorator
 @inline function incline(weights: usize, slopes: usize, count: i32, stats: usize, further: usize): void {
   const least = one(POWERS, 0), magic = one(POWERS, 1), c5 = one(POWERS, 2), c4 = one(POWERS, 3), c3 = one(POWERS, 4), c2 = one(POWERS, 5), c1 = one(POWERS, 6), c0 = one(POWERS, 7);
-  for (; count > 0; count--, weights += step, slopes += step, stats += further << 1) {
+  for (const apart = step; count > 0; count--, weights += apart, slopes += apart, stats += further << 1) {
     const lse = f32x4.splat(load<f32>(stats) * LOG2E), p = power4(f32x4.sub(v128.load(weights), lse), least, magic, c5, c4, c3, c2, c1, c0);
     v128.store(weights, p);
     v128.store(slopes, f32x4.mul(p, f32x4.sub(v128.load(slopes), v128.load32_splat(stats + further))));

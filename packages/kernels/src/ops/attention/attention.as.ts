@@ -172,12 +172,13 @@ function attend(job: usize, pairs: usize, spanEnd: i32, kv: i32, scratch: usize)
 
 // @ts-ignore: decorator
 @inline function peakOf(scores: usize, keys: i32, peak: v128): v128 {
+  const apart = step;
   let a = peak, b = peak, c = peak, d = peak;
-  for (; keys >= 4; keys -= 4, scores += step << 2) {
-    a = f32x4.pmax(a, v128.load(scores)); b = f32x4.pmax(b, v128.load(scores + step));
-    c = f32x4.pmax(c, v128.load(scores + step * 2)); d = f32x4.pmax(d, v128.load(scores + step * 3));
+  for (; keys >= 4; keys -= 4, scores += apart << 2) {
+    a = f32x4.pmax(a, v128.load(scores)); b = f32x4.pmax(b, v128.load(scores + apart));
+    c = f32x4.pmax(c, v128.load(scores + apart * 2)); d = f32x4.pmax(d, v128.load(scores + apart * 3));
   }
-  for (; keys > 0; keys--, scores += step) a = f32x4.pmax(a, v128.load(scores));
+  for (; keys > 0; keys--, scores += apart) a = f32x4.pmax(a, v128.load(scores));
   return f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d));
 }
 
@@ -190,7 +191,7 @@ function shrinking(x: v128): v128 {
 // @ts-ignore: decorator
 @inline function weigh(scores: usize, keys: i32, peak: v128, sum: v128): v128 {
   const least = one(POWERS, 0), magic = one(POWERS, 1), c5 = one(POWERS, 2), c4 = one(POWERS, 3), c3 = one(POWERS, 4), c2 = one(POWERS, 5), c1 = one(POWERS, 6), c0 = one(POWERS, 7);
-  for (; keys > 0; keys--, scores += step) {
+  for (const apart = step; keys > 0; keys--, scores += apart) {
     const p = power4(f32x4.sub(v128.load(scores), peak), least, magic, c5, c4, c3, c2, c1, c0);
     v128.store(scores, p);
     sum = f32x4.add(sum, p);
@@ -255,7 +256,7 @@ function attendBack(job: usize, pairs: usize, spanEnd: i32, kv: i32, scratch: us
 // @ts-ignore: decorator
 @inline function incline(scores: usize, slopes: usize, keys: i32, lse: v128, delta: v128): void {
   const least = one(POWERS, 0), magic = one(POWERS, 1), c5 = one(POWERS, 2), c4 = one(POWERS, 3), c3 = one(POWERS, 4), c2 = one(POWERS, 5), c1 = one(POWERS, 6), c0 = one(POWERS, 7);
-  for (; keys > 0; keys--, scores += step, slopes += step) {
+  for (const apart = step; keys > 0; keys--, scores += apart, slopes += apart) {
     const p = power4(f32x4.sub(v128.load(scores), lse), least, magic, c5, c4, c3, c2, c1, c0);
     v128.store(slopes, f32x4.mul(p, f32x4.sub(v128.load(slopes), delta)));
   }
