@@ -2,7 +2,7 @@
 import { divideUp, word } from "./math";
 import { adamw, normFinish, normChunks, squareSum } from "../src/ops/adamw/adamw.as";
 import { accumulate, add } from "../src/ops/add/add.as";
-import { attentionDelta, attentionDq, attention } from "../src/ops/attention/attention.as";
+import { attentionDelta, attentionChunks, attentionDq, attention } from "../src/ops/attention/attention.as";
 import { attentionDkv } from "../src/ops/attention/attention-dkv.as";
 import { columnSum } from "../src/ops/column-sum/column-sum.as";
 import { fill } from "../src/ops/fill/fill.as";
@@ -18,7 +18,7 @@ import { scatterRows } from "../src/ops/scatter-rows/scatter-rows.as";
 import { swigluBack, swiglu } from "../src/ops/swiglu/swiglu.as";
 
 /** listNumber of the kernels, so that the executor knows a build of another list. */
-export const kernelList: i32 = -181007030;
+export const kernelList: i32 = 1784039317;
 
 export function chunks(job: usize): i32 {
   switch (load<i32>(job)) {
@@ -28,9 +28,9 @@ export function chunks(job: usize): i32 {
     case 3: return divideUp(word(job, 0), 4096);
     case 4: return divideUp(word(job, 0), 4096);
     case 5: return divideUp(word(job, 0), 4);
-    case 6: return divideUp(word(job, 0), 4);
-    case 7: return divideUp(word(job, 0), 4);
-    case 8: return divideUp(word(job, 0), 4);
+    case 6: return attentionChunks(job);
+    case 7: return attentionChunks(job);
+    case 8: return attentionChunks(job);
     case 9: return divideUp(word(job, 1), 64);
     case 10: return divideUp(word(job, 0), 4096);
     case 11: return divideUp(word(job, 0), 16);
@@ -65,9 +65,9 @@ export function execute(job: usize, chunk: i32, scratch: usize): void {
     case 3: { const first = chunk * 4096, last = min(word(job, 0), first + 4096); accumulate(job, first, last); break; }
     case 4: { const first = chunk * 4096, last = min(word(job, 0), first + 4096); add(job, first, last); break; }
     case 5: { const first = chunk * 4, last = min(word(job, 0), first + 4); attentionDelta(job, first, last); break; }
-    case 6: { const first = chunk * 4, last = min(word(job, 0), first + 4); attentionDkv(job, first, last, scratch); break; }
-    case 7: { const first = chunk * 4, last = min(word(job, 0), first + 4); attentionDq(job, first, last, scratch); break; }
-    case 8: { const first = chunk * 4, last = min(word(job, 0), first + 4); attention(job, first, last, scratch); break; }
+    case 6: attentionDkv(job, chunk, scratch); break;
+    case 7: attentionDq(job, chunk, scratch); break;
+    case 8: attention(job, chunk, scratch); break;
     case 9: { const first = chunk * 64, last = min(word(job, 1), first + 64); columnSum(job, first, last); break; }
     case 10: { const first = chunk * 4096, last = min(word(job, 0), first + 4096); fill(job, first, last); break; }
     case 11: { const first = chunk * 16, last = min(word(job, 0), first + 16); gather(job, first, last); break; }

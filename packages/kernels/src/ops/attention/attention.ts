@@ -15,7 +15,7 @@ import {
 } from '../definition.ts'
 
 /** Most: what a WGSL thread can keep in its registers. */
-const limits = { most: { C: 128 }, chunk: { items: 4 } }
+const limits = { most: { C: 128 }, chunk: { by: 'attentionChunks' } }
 /** What the scratch of a CPU thread can hold. */
 const MOST_CHANNELS = 1024
 
