@@ -133,6 +133,16 @@ describe('files of a run', { timeout: 60_000 }, () => {
     expectError(await axpo(['train', '--device', 'cpu', '--out', run]), /already holds a run/, /--resume/)
     expect(readFileSync(join(run, 'config.json'), 'utf8')).toBe('{}')
   })
+
+  it('a run that another process goes on with', async () => {
+    const run = join(directory, 'used')
+    const flags = ['--questions', '3', '--steps', '1', '--device', 'cpu', '--threads', '1']
+    expect((await axpo(['train', ...flags, '--out', run])).code).toBe(0)
+    // this test's own process is alive
+    writeFileSync(join(run, 'lock'), String(process.pid))
+    const ended = await axpo(['train', '--device', 'cpu', '--resume', run])
+    expectError(ended, new RegExp(`one process at a time, got process ${process.pid} in it`))
+  })
   it('a full disk: the step before stays whole, the error says what to do', () => {
     const run = join(directory, 'full')
     const folder = RunFolder.create(run, {})

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Trajectory, TrajectoryWriter } from '@axpo/trajectory'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { lockFolder } from './compare-lock.ts'
 import { compareLine } from './compare-progress.ts'
 import { countSpent, dropTrajectories, loadSeconds, loadSpent } from './compare-spent.ts'
+import { lockFolder } from './folder-lock.ts'
 
 let directory = ''
 beforeAll(() => {

@@ -5,13 +5,13 @@
 import { join } from 'node:path'
 import type { BootstrapOptions } from '@axpo/eval'
 import { compareHtml } from './compare-html.ts'
-import { lockFolder } from './compare-lock.ts'
 import { compareMarkdown, compareText } from './compare-markdown.ts'
 import { type CellJob, type ComparePlan, checkPlan, loadPlan, savePlan, startJob, writeWhole } from './compare-plan.ts'
 import { runCells } from './compare-pool.ts'
 import { jobOf, loadGroups } from './compare-read.ts'
 import { compareResult } from './compare-result.ts'
 import { timesOf } from './compare-times.ts'
+import { lockFolder } from './folder-lock.ts'
 
 export interface CompareOptions {
   readonly directory: string

@@ -9,6 +9,7 @@ import type { RolloutSetting } from '@axpo/agent'
 import { type EvaluationPlan, evaluate, openPython, openSession, type Session, saveEvaluation } from '@axpo/eval'
 import type { DeviceRequest } from '@axpo/kernels'
 import type { RawImage } from '@axpo/trajectory'
+import { lockFolder } from './folder-lock.ts'
 import { createProgress, formatSeconds } from './progress.ts'
 import type { RlSettings } from './rl-step.ts'
 import { RunFolder } from './run-folder.ts'
@@ -151,6 +152,9 @@ async function work(session: Session, agent: RolloutSetting, options: MainJobOpt
   return true
 }
 
+/** How long a run waits for a process that was told to stop and is still in its last step. */
+const lockWaitMs = 5000
+
 /** Returns whether the run came to its end. Prints to stdout; progress goes to stderr. */
 export async function mainJob(options: MainJobOptions): Promise<boolean> {
   const { directory, threads, newRun } = options
@@ -159,8 +163,11 @@ export async function mainJob(options: MainJobOptions): Promise<boolean> {
   const session = await openSession({ device: options.device ?? device, threads, checkpoint })
   console.log(`device: ${session.device}`)
   const python = openPython()
+  let release = () => {}
   try {
+    if (!newRun) release = await lockFolder(directory, lockWaitMs)
     const run = newRun ? createRun(directory, newRun, session) : resumeRun(directory, session)
+    if (newRun) release = await lockFolder(directory, lockWaitMs)
     checkStart(run.config)
     const { resumedStep } = run.folder
     console.log(`run: ${relative('.', directory)}${resumedStep > 0 ? `, resumed at step ${resumedStep}` : ''}`)
@@ -179,6 +186,7 @@ export async function mainJob(options: MainJobOptions): Promise<boolean> {
     console.log(`report: ${relative('.', path)}  (${formatSeconds((performance.now() - began) / 1000)} in all)`)
     return true
   } finally {
+    release()
     await python.dispose()
     await session.close()
   }

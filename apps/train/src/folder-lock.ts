@@ -37,7 +37,7 @@ export async function lockFolder(directory: string, waitMs: number): Promise<() 
     if (holder === null) rmSync(path, { force: true })
     else if (performance.now() - began > waitMs)
       throw new Error(
-        `compare: ${directory} must be used by one process at a time, got process ${holder} in it. Wait for it, end it, or delete ${path} if it is no comparison.`,
+        `run: ${directory} must be used by one process at a time, got process ${holder} in it. Wait for it, end it, or delete ${path} if that process is no training.`,
       )
   }
 }
