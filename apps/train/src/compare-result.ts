@@ -2,6 +2,7 @@
  * The results of a comparison, from its cells: scores with intervals, differences with intervals and tests, costs, curves. Pure; the same cells give the
  * same result to the bit. No clocks: wall times stand beside it (compare-times.ts). Not here: statistics themselves (@axpo/eval), rendering.
  */
+import { basename } from 'node:path'
 import {
   type BootstrapOptions,
   type Estimate,
@@ -343,7 +344,9 @@ function bandOptions(options: BootstrapOptions): BootstrapOptions {
 }
 
 export function compareResult(plan: ComparePlan, groups: readonly Group[], options: BootstrapOptions): CompareResult {
-  const { checkpoint: _, formatVersion: __, ...shown } = plan
+  // results travel: no path of this machine
+  const { checkpoint: _, formatVersion: __, tasks, ...rest } = plan
+  const shown = tasks === undefined ? rest : { ...rest, tasks: basename(tasks) }
   return {
     formatVersion: 1,
     plan: shown,

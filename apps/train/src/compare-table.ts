@@ -1,5 +1,4 @@
 /** The tables of a comparison as rows of text, for Markdown, HTML and the terminal alike. Percent where a figure is a rate; every interval with what it rests on. */
-import { basename } from 'node:path'
 import type { Estimate } from '@axpo/eval'
 import { recipeDefaults, settingsOf } from '@axpo/policy'
 import type { Arm, CompareResult, Comparison, Effect, GroupResult, Metric, Score } from './compare-result.ts'
@@ -231,7 +230,7 @@ export function groupTitle({ plan }: CompareResult, group: GroupResult): string 
   const { length } = group.seeds
   const missing = group.unfinishedSeeds.length
   const of = missing > 0 ? ` of ${length + missing}; the others are not finished` : ''
-  const name = plan.tasks === undefined ? `s = ${group.easyShare}` : basename(plan.tasks)
+  const name = plan.tasks ?? `s = ${group.easyShare}`
   return `${name} (${length} ${length === 1 ? 'seed' : 'seeds'}${of})`
 }
 
