@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto'
 import type { Segment, ToolCall, Trajectory } from '@axpo/trajectory'
-import { encodeEnvironment, observationTurn } from './environment-text.ts'
+import { type EnvironmentTokens, encodeEnvironment, observationTurn } from './environment-text.ts'
 import { type HermesTokens, parseTurn } from './hermes.ts'
 import type { ChatCodec, ChatMessage, ImageRef, SampleResult, Sampler } from './ports.ts'
 import type { ToolRegistry } from './registry.ts'
@@ -59,9 +59,35 @@ export interface RolloutSetting {
   readonly images: Map<string, RawImage>
 }
 
+const refs = new WeakMap<RawImage, ImageRef>()
+
+/** An image is hashed once: its pixels must not change. */
 export function imageRef(image: RawImage): ImageRef {
-  const sha256 = createHash('sha256').update(`${image.width},${image.height},`).update(image.data).digest('hex')
-  return { sha256, image }
+  let ref = refs.get(image)
+  if (!ref) {
+    const sha256 = createHash('sha256').update(`${image.width},${image.height},`).update(image.data).digest('hex')
+    ref = { sha256, image }
+    refs.set(image, ref)
+  }
+  return ref
+}
+
+interface EncodedPrompt extends EnvironmentTokens {
+  readonly codec: ChatCodec
+  readonly tools: ToolRegistry
+}
+
+const prompts = new WeakMap<Task, EncodedPrompt>()
+
+/** A question's rollouts share its prompt: it is rendered and encoded once. */
+function encodePrompt({ codec, tools }: RolloutSetting, task: Task): EncodedPrompt {
+  let prompt = prompts.get(task)
+  if (prompt?.codec !== codec || prompt.tools !== tools) {
+    const text = codec.renderPrompt(task.messages, tools.specs(task.tools))
+    prompt = { ...encodeEnvironment(codec, text, task.images), codec, tools }
+    prompts.set(task, prompt)
+  }
+  return prompt
 }
 
 /** Token ids of the grammar, read from the tokenizer. */
@@ -107,10 +133,14 @@ class Context {
     this.spans.push({ sha256: ref.sha256, tokenStart, tokenCount })
   }
 
-  /** Text of the environment; each image placeholder becomes the next image's pads. False, and nothing appended, when the context would grow beyond `limit` tokens. */
-  environment(text: string, kind: 'prompt' | 'observe', images: readonly RawImage[], limit = Infinity): boolean {
+  /** What the environment says. False, and nothing appended, when the context would grow beyond `limit` tokens. */
+  environment(
+    { ids, pads }: EnvironmentTokens,
+    kind: 'prompt' | 'observe',
+    images: readonly RawImage[],
+    limit = Infinity,
+  ): boolean {
     const start = this.tokens.length
-    const { ids, pads } = encodeEnvironment(this.setting.codec, text, images)
     if (start + ids.length > limit) return false
     for (const [i, pad] of pads.entries()) this.addImage(imageRef(images[i]!), start + pad.start, pad.count)
     for (const id of ids) this.push(id, 0, 0, 0)
@@ -159,12 +189,7 @@ class Episode {
     this.ids = hermesTokens(setting.codec)
     this.context = new Context(setting)
     if (job.prefix) this.context.inherit(job.prefix.parent, job.prefix.tokenCount)
-    else
-      this.context.environment(
-        setting.codec.renderPrompt(job.task.messages, setting.tools.specs(job.task.tools)),
-        'prompt',
-        job.task.images,
-      )
+    else this.context.environment(encodePrompt(setting, job.task), 'prompt', job.task.images)
   }
 
   private async sample(): Promise<SampleResult | null> {
@@ -237,7 +262,8 @@ class Episode {
     const { contextTokens } = setting.limits
     const shown = outcome.image ? [outcome.image] : []
     // an observation that does not fit is not appended: a trajectory stays within what the learner takes
-    const fits = context.environment(observationTurn(outcome), 'observe', shown, contextTokens)
+    const observation = encodeEnvironment(setting.codec, observationTurn(outcome), shown)
+    const fits = context.environment(observation, 'observe', shown, contextTokens)
     return { finish: fits ? null : 'length', answer: null, invalid }
   }
 }
