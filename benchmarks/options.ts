@@ -22,7 +22,9 @@ export interface BenchOptions {
   readonly build: CpuBuild | undefined
 }
 
-function choose<T extends string>(flag: string, value: string, allowed: readonly T[]): T {
+export const cpuBuilds: readonly CpuBuild[] = ['plain', 'fma', 'wide']
+
+export function choose<T extends string>(flag: string, value: string, allowed: readonly T[]): T {
   const found = allowed.find((name) => name === value)
   if (!found) throw new Error(`bench: --${flag} must be one of ${allowed.join(', ')}, got ${value}. Correct it.`)
   return found
@@ -58,6 +60,6 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     threadClock: values['thread-clock'],
     write: values.write,
     busy: values.busy,
-    build: values.build === undefined ? undefined : choose('build', values.build, ['plain', 'fma', 'wide'] as const),
+    build: values.build === undefined ? undefined : choose('build', values.build, cpuBuilds),
   }
 }

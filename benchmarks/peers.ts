@@ -1,6 +1,6 @@
 /**
  * `pnpm bench:peers`: the same work in our code and in the peers, one after the other, round after round, on the same machine and threads.
- *   pnpm bench:peers [--only python,trl,js,products] [--device cpu|gpu] [--quick] [--repetitions n] [--write [--busy]]
+ *   pnpm bench:peers [--only python,trl,js,products] [--device cpu|gpu] [--build plain|fma|wide] [--quick] [--repetitions n] [--write [--busy]]
  *     [--folder <of the installed peers>] [--python <makes their environment>] [--interpreter <has PyTorch already>] [--packages <more for it>]
  * --device gpu: ours on WebGPU against PyTorch on CUDA, python and trl only.
  * PyTorch eager (training step), transformers' generate, TRL's GRPOTrainer (whole step), training steps of jax-js and tfjs, matrix products of these and
@@ -11,7 +11,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { checkQuiet, readLoad } from './load.ts'
-import { parseRepetitions } from './options.ts'
+import { choose, cpuBuilds, parseRepetitions } from './options.ts'
 import { defaultInstall, installJavaScript, installPython } from './peers/install.ts'
 import { compareTextTraining } from './peers/javascript.ts'
 import { compareProducts } from './peers/products.ts'
@@ -66,27 +66,30 @@ function parse(args: string[]) {
       python: { type: 'string', default: defaultInstall.python },
       interpreter: { type: 'string' },
       packages: { type: 'string' },
+      build: { type: 'string' },
     },
   })
   if (values.device !== 'cpu' && values.device !== 'gpu')
     throw new Error(`peers: --device must be cpu or gpu, got ${values.device}. Correct it.`)
+  const build = values.build === undefined ? undefined : choose('build', values.build, cpuBuilds)
   const all: readonly Part[] = values.device === 'gpu' ? gpuParts : parts
   const only: readonly string[] = values.only?.split(',') ?? all
   const unknown = only.find((name) => !all.some((part) => part === name))
   if (unknown)
     throw new Error(`peers: --only must be some of ${all.join(', ')} on ${values.device}, got ${unknown}. Correct it.`)
-  return { ...values, only, asked: values.only?.split(',') ?? [], whole: only.length === all.length }
+  return { ...values, build, only, asked: values.only?.split(',') ?? [], whole: only.length === all.length }
 }
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2)
   const options = parse(args)
-  const effort = { quick: options.quick, repetitions: parseRepetitions(options.repetitions) }
+  const effort = { quick: options.quick, repetitions: parseRepetitions(options.repetitions), build: options.build }
   const load = await readLoad()
   if (options.write) checkQuiet(load, options.busy)
   const notes = [
     'All contenders in turn, round after round; who is not measured is stopped. Medians. Installing is not timed.',
     ...(options.device === 'cpu' ? [leftOut] : []),
+    ...(options.build ? [`Our CPU kernels: build ${options.build}.`] : []),
   ]
   const tables: Table[] = []
   const samples: Record<string, unknown> = {}
@@ -120,7 +123,12 @@ async function main(): Promise<void> {
   for (const note of notes) process.stdout.write(`\n${note}\n`)
   if (failed) process.exitCode = 1
   if (!options.write || tables.length === 0) return
-  const name = ['peers', ...(options.device === 'gpu' ? ['gpu'] : []), ...(options.whole ? [] : options.only)].join('-')
+  const name = [
+    'peers',
+    ...(options.device === 'gpu' ? ['gpu'] : []),
+    ...(options.build ? [options.build] : []),
+    ...(options.whole ? [] : options.only),
+  ].join('-')
   await writeReport({
     name,
     command: ['pnpm bench:peers', ...args].join(' '),

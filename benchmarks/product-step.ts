@@ -9,6 +9,7 @@ import { agentPorts, openSession, type Session } from '../apps/eval/src/index.ts
 import { type RlSettings, rlStep, type Trainer } from '../apps/train/src/rl-step.ts'
 import { loadAdvantage } from '../packages/advantage/src/index.ts'
 import { createToolRegistry, type RolloutSetting, type Task } from '../packages/agent/src/index.ts'
+import type { CpuBuild } from '../packages/kernels/src/index.ts'
 import { findRecipe, type Recipe } from '../packages/policy/src/index.ts'
 import { checkLengths, sampleToLength } from './full-length.ts'
 import { now } from './timing.ts'
@@ -99,10 +100,11 @@ export async function openProductStep(
   threads: number,
   device: 'cpu' | 'webgpu',
   sizes: ProductSizes,
+  build?: CpuBuild,
 ): Promise<ProductStep> {
   const { questions, rollouts, tokens, steps } = sizes
   const tasks = Array.from({ length: questions * steps }, (_, index) => createTask(index))
-  const session = await openSession({ device, threads })
+  const session = await openSession({ device, threads, ...(build ? { build } : {}) })
   session.model.initialise(1)
   const promptTokens = checkPrompts(session, tasks)
   const agent = setting(session, tokens)

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import type { Executor } from '../packages/kernels/src/index.ts'
+import type { CpuBuild, Executor } from '../packages/kernels/src/index.ts'
 import {
   type Capacities,
   createModel,
@@ -97,6 +97,8 @@ const softwareSizes: Readonly<Record<ConfigName, Sizes>> = {
 export interface Effort {
   readonly quick: boolean
   readonly repetitions?: number | undefined
+  /** Of our CPU kernels; default what the executor chooses. */
+  readonly build?: CpuBuild | undefined
 }
 
 export function sizesFor(name: ConfigName, kind: DeviceKind, { quick, repetitions }: Effort): Sizes {

@@ -44,7 +44,7 @@ export async function compareTextTraining(folder: string, effort: Effort): Promi
   const tokens = effort.quick ? 15 : 127
   const sequences = effort.quick ? 2 : 16
   const workload: Workload = { ...loaded, sizes: { ...loaded.sizes, sequences, sequenceTokens: tokens + 1 } }
-  const ours = await openOurs(workload, 1)
+  const ours = await openOurs(workload, 1, effort.build)
   const running = peers.map(({ name, file }) => ({ name, process: startScript(folder, file) }))
   try {
     for (const { process: peer } of running) await peer.ready()

@@ -2,7 +2,7 @@
  * Matrix products of ours and of the JavaScript peers (and of PyTorch, as what native AVX code does), GFLOP/s. C[M, N] = A[M, K] B[K, N]. Operands and result
  * stay where each library keeps its tensors, except where a row says that they are copied.
  */
-import { createCpuExecutor } from '../../packages/kernels/src/index.ts'
+import { type CpuBuild, createCpuExecutor } from '../../packages/kernels/src/index.ts'
 import { loadGemm, timePhase } from '../kernels.ts'
 import type { Comparison } from '../peers.ts'
 import { type Case, interleave, median } from '../timing.ts'
@@ -28,8 +28,8 @@ interface Contender {
   readonly close: () => Promise<void> | void
 }
 
-async function ours(threads: number): Promise<Contender> {
-  const executor = await createCpuExecutor({ threads })
+async function ours(threads: number, build?: CpuBuild): Promise<Contender> {
+  const executor = await createCpuExecutor({ threads, ...(build ? { build } : {}) })
   const plans = new Map(
     shapes.map((shape) => [
       label(shape),
@@ -87,7 +87,7 @@ export async function compareProducts(
   python: PythonPeer | null,
   effort: Effort,
 ): Promise<Comparison> {
-  const contenders: Contender[] = [await ours(1), await ours(2)]
+  const contenders: Contender[] = [await ours(1, effort.build), await ours(2, effort.build)]
   const notes: string[] = []
   for (const one of [...(js ? javaScriptPeers(js) : []), ...(python ? pythonPeers(python) : [])]) {
     try {

@@ -4,7 +4,12 @@
  */
 
 import { availableParallelism } from 'node:os'
-import { createCpuExecutor, createWebGpuExecutor, type Executor } from '../../packages/kernels/src/index.ts'
+import {
+  type CpuBuild,
+  createCpuExecutor,
+  createWebGpuExecutor,
+  type Executor,
+} from '../../packages/kernels/src/index.ts'
 import type { Model } from '../../packages/model/src/index.ts'
 import { decodeMs, runDecode } from '../decode.ts'
 import type { Comparison } from '../peers.ts'
@@ -23,8 +28,9 @@ export interface Ours {
   close(): Promise<void>
 }
 
-export async function openOurs(workload: Workload, threads: number): Promise<Ours> {
-  const executor: Executor = threads === 0 ? await createWebGpuExecutor() : await createCpuExecutor({ threads })
+export async function openOurs(workload: Workload, threads: number, build?: CpuBuild): Promise<Ours> {
+  const cpu = { threads, ...(build ? { build } : {}) }
+  const executor: Executor = threads === 0 ? await createWebGpuExecutor() : await createCpuExecutor(cpu)
   const model = openModel(workload, executor)
   return {
     threads,
@@ -135,7 +141,7 @@ export async function comparePyTorch(peer: PythonPeer, effort: Effort): Promise<
     const ours: Ours[] = []
     try {
       versions = String((await ready(peers))[0]!.ready)
-      for (const threads of threadCounts(peer)) ours.push(await openOurs(workload, threads))
+      for (const threads of threadCounts(peer)) ours.push(await openOurs(workload, threads, effort.build))
       works.push(await compareTraining(workload, ours, peers))
       works.push(...(await compareGeneration(workload, ours, peers)))
     } finally {
@@ -174,7 +180,10 @@ export async function compareTrl(peer: PythonPeer, effort: Effort): Promise<Comp
   try {
     const answers = await ready(peers)
     for (const threads of threadCounts(peer))
-      ours.push({ threads, step: await openProductStep(threads, threads === 0 ? 'webgpu' : 'cpu', sizes) })
+      ours.push({
+        threads,
+        step: await openProductStep(threads, threads === 0 ? 'webgpu' : 'cpu', sizes, effort.build),
+      })
     const { promptTokens } = ours[0]!.step
     for (const answer of answers)
       if (answer.promptTokens !== promptTokens)

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { defaultLimits, type RolloutSetting } from '@axpo/agent'
+import type { CpuBuild } from '@axpo/kernels'
 import type { Split } from '@axpo/tasks'
 import type { RawImage, Trajectory } from '@axpo/trajectory'
 import type { Command } from 'commander'
@@ -9,6 +10,7 @@ import { calibrationRows, formatCalibration } from './calibrate.ts'
 import { countByQuestion, type EvaluationPlan, evaluate, evaluationTasks } from './evaluate.ts'
 import { checkNewFile, type EvaluationFile, loadEvaluations, saveEvaluation } from './evaluation-file.ts'
 import {
+  buildOption,
   type DeviceName,
   deviceOption,
   easyShareOption,
@@ -37,6 +39,7 @@ interface Flags extends EvaluationPlan {
   readonly checkpoint: string
   readonly device: DeviceName
   readonly threads: number
+  readonly build?: CpuBuild
   /** A module with the user's tools. */
   readonly tools?: string
 }
@@ -133,6 +136,7 @@ function common(command: Command, host: CommandHost, split: Split, questions: nu
     .option('--checkpoint <folder>', 'folder with config.json and model.safetensors', host.checkpoint)
     .addOption(deviceOption())
     .addOption(threadsOption())
+    .addOption(buildOption())
     .addOption(splitOption(split))
     .option('--questions <n>', 'questions, families in turn', integer(1, largestQuestions), questions)
     .option('--samples <n>', 'rollouts a question', integer(1, largestSamples), 8)

@@ -13,6 +13,7 @@ export {
 export { type EvaluationFile, loadEvaluation, loadEvaluations, saveEvaluation } from './evaluation-file.ts'
 export { mapConcurrently } from './map-concurrently.ts'
 export {
+  buildOption,
   type DeviceName,
   deviceOption,
   easyShareOption,

@@ -1,4 +1,5 @@
 /** Flags shared by the commands, parsed strictly: a wrong value says what would be right. */
+import type { CpuBuild } from '@axpo/kernels'
 import { type AnyFamily, families, heldOutFamilies, type Split, splits } from '@axpo/tasks'
 import { InvalidArgumentError, Option } from 'commander'
 
@@ -65,6 +66,12 @@ export const deviceOption = () =>
     .default('auto')
 export const threadsOption = () =>
   new Option('--threads <n>', 'CPU threads; 0: all cores').argParser(integer(0, largestThreads)).default(0)
+/** wide and fma give the same numbers, plain others: a run goes on to the same bytes with the same one. */
+export const buildOption = () =>
+  new Option(
+    '--build <build>',
+    'CPU kernels: fma, plain, or wide (256-bit products by an experimental option of V8, the numbers of fma); default: fma where the engine has it',
+  ).argParser(oneOf<CpuBuild>(['fma', 'plain', 'wide']))
 export const splitOption = (split: Split) =>
   new Option('--split <split>', splits.join(', ')).argParser(oneOf(splits)).default(split)
 export const easyShareOption = () =>

@@ -16,6 +16,7 @@ import {
   type ToolRegistry,
 } from '@axpo/agent'
 import {
+  type CpuBuild,
   chooseDevice,
   createCpuExecutor,
   createWebGpuExecutor,
@@ -40,6 +41,8 @@ export interface SessionOptions {
   readonly device: DeviceRequest
   /** CPU threads; 0: as many as the machine has. */
   readonly threads: number
+  /** Of the CPU kernels; default: fma where the engine has it. */
+  readonly build?: CpuBuild
   readonly capacities?: { readonly [K in keyof Capacities]?: Partial<Capacities[K]> }
   readonly optimiser?: Partial<OptimiserSettings>
   /** Checkpoint folder whose config.json (and tokenizer.json, where it has one) describe the model; default: the nano model. Weights are not read here. */
@@ -61,13 +64,14 @@ export interface Session {
 export async function openExecutor(
   request: DeviceRequest,
   threads: number,
+  build?: CpuBuild,
 ): Promise<Pick<Session, 'executor' | 'device' | 'software'>> {
   const adapter = request === 'cpu' ? null : await describeAdapter()
   const choice = chooseDevice(request, adapter)
   const webgpu = choice.device === 'webgpu'
   const executor = webgpu
     ? await createWebGpuExecutor()
-    : await createCpuExecutor({ threads: threads || availableParallelism() })
+    : await createCpuExecutor({ threads: threads || availableParallelism(), ...(build ? { build } : {}) })
   const device = `${executor.describe()} (--device ${request}: ${choice.reason})`
   return { executor, device, software: webgpu && adapter?.kind === 'software' }
 }
@@ -97,7 +101,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const config = await loadConfig(folders.config)
   const codec = await loadChatCodec(folders.tokenizer, folders.processor)
   checkCodec(codec, config)
-  const { executor, device, software } = await openExecutor(options.device, options.threads)
+  const { executor, device, software } = await openExecutor(options.device, options.threads, options.build)
   const model = createModel({
     config,
     processor: codec.processor,

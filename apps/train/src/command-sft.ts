@@ -1,4 +1,5 @@
 /** `axpo sft`: makes the nano checkpoint from scratch, resumable. Not here: the phases and the step (sft.ts). */
+
 import {
   appendFileSync,
   existsSync,
@@ -11,6 +12,7 @@ import {
 } from 'node:fs'
 import { join, resolve } from 'node:path'
 import {
+  buildOption,
   type DeviceName,
   deviceOption,
   fraction,
@@ -21,6 +23,7 @@ import {
   seedOption,
   threadsOption,
 } from '@axpo/eval'
+import type { CpuBuild } from '@axpo/kernels'
 import { families } from '@axpo/tasks'
 import type { Command } from 'commander'
 import { createProgress } from './progress.ts'
@@ -38,6 +41,7 @@ import {
 interface Flags {
   readonly device: DeviceName
   readonly threads: number
+  readonly build?: CpuBuild
   readonly seed: number
   readonly phase1Steps: number
   readonly phase2Steps: number
@@ -148,6 +152,7 @@ export function addSftCommand(program: Command): void {
     .description('make the nano checkpoint from generated demonstrations, from scratch; run again to go on')
     .addOption(deviceOption())
     .addOption(threadsOption())
+    .addOption(buildOption())
     .addOption(seedOption())
     .option('--phase1-steps <n>', 'right calls: format, reading, localisation', integer(1), one.steps)
     .option('--phase2-steps <n>', 'how often a tool is tried, how often it is right', integer(1), two.steps)

@@ -1,7 +1,9 @@
 /** `axpo start`, `axpo train` and `axpo report`: flags in, a run out. Not here: the job (start.ts). */
+
 import { existsSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
 import {
+  buildOption,
   type DeviceName,
   defaultEvaluation,
   deviceOption,
@@ -12,6 +14,7 @@ import {
   seedOption,
   threadsOption,
 } from '@axpo/eval'
+import type { CpuBuild } from '@axpo/kernels'
 import { type Recipe, recipes } from '@axpo/policy'
 import type { Split } from '@axpo/tasks'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -24,6 +27,7 @@ interface Flags {
   readonly recipe: Recipe
   readonly device: DeviceName
   readonly threads: number
+  readonly build?: CpuBuild
   readonly checkpoint: string
   readonly steps?: number
   readonly questions?: number
@@ -84,6 +88,7 @@ function addFlags(command: Command, checkpoint: string): Command {
     )
     .addOption(deviceOption())
     .addOption(threadsOption())
+    .addOption(buildOption())
     .option('--checkpoint <folder>', 'where training starts, and the reference of the KL term', checkpoint)
     .option(
       '--steps <n>',
@@ -110,7 +115,7 @@ function addFlags(command: Command, checkpoint: string): Command {
 }
 
 /** Flags that mean something beside --resume; a run's settings stand in its folder. */
-const resumeFlags = new Set(['resume', 'threads', 'device'])
+const resumeFlags = new Set(['resume', 'threads', 'device', 'build'])
 
 function checkResume(command: Command): void {
   const others = command.options.filter(
@@ -141,12 +146,13 @@ function newRunOf(flags: Flags): NewRun {
 }
 
 async function run(flags: Flags, command: Command): Promise<void> {
-  const { threads, resume, out, recipe } = flags
+  const { threads, build, resume, out, recipe } = flags
   const asked = command.getOptionValueSource('device') === 'cli'
   if (resume !== undefined) checkResume(command)
   const finished = await mainJob({
     device: asked ? flags.device : null,
     threads,
+    ...(build ? { build } : {}),
     directory: resume !== undefined ? resolve(resume) : out ? resolve(out) : freeDirectory(recipe.name),
     newRun: resume !== undefined ? null : newRunOf(flags),
     stop: watchInterrupt(),

@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import type { RolloutSetting } from '@axpo/agent'
 import { type EvaluationPlan, evaluate, openPython, openSession, type Session, saveEvaluation } from '@axpo/eval'
-import type { DeviceRequest } from '@axpo/kernels'
+import type { CpuBuild, DeviceRequest } from '@axpo/kernels'
 import type { RawImage } from '@axpo/trajectory'
 import { lockFolder } from './folder-lock.ts'
 import { createProgress, formatSeconds } from './progress.ts'
@@ -45,6 +45,7 @@ export interface MainJobOptions {
   /** Null: auto for a new run, the run's own for a resumed one. */
   readonly device: DeviceRequest | null
   readonly threads: number
+  readonly build?: CpuBuild
   /** Run folder. */
   readonly directory: string
   /** Null: go on with the run in `directory`. */
@@ -157,10 +158,15 @@ const lockWaitMs = 5000
 
 /** Returns whether the run came to its end. Prints to stdout; progress goes to stderr. */
 export async function mainJob(options: MainJobOptions): Promise<boolean> {
-  const { directory, threads, newRun } = options
+  const { directory, threads, build, newRun } = options
   const began = performance.now()
   const { checkpoint, device } = newRun ? { ...newRun, device: 'auto' as const } : loadRunConfig(directory)
-  const session = await openSession({ device: options.device ?? device, threads, checkpoint })
+  const session = await openSession({
+    device: options.device ?? device,
+    threads,
+    checkpoint,
+    ...(build ? { build } : {}),
+  })
   console.log(`device: ${session.device}`)
   const python = openPython()
   let release = () => {}
