@@ -38,8 +38,17 @@ export const comparisons: readonly Comparison[] = [
   },
 ]
 
-async function compare({ name, flags }: Comparison, out: string): Promise<void> {
-  const args = [join(root, 'apps/train/src/main.ts'), 'compare', ...flags, '--device', 'cpu', '--out', join(out, name)]
+async function compare({ name, flags }: Comparison, out: string, more: readonly string[]): Promise<void> {
+  const args = [
+    join(root, 'apps/train/src/main.ts'),
+    'compare',
+    ...flags,
+    '--device',
+    'cpu',
+    ...more,
+    '--out',
+    join(out, name),
+  ]
   console.log(`npm run axpo -- ${args.slice(1).join(' ')}`)
   const child = spawn(process.execPath, [...process.execArgv, ...args], { cwd: root, stdio: 'inherit' })
   const code = await new Promise((resolve) => child.on('close', resolve))
@@ -62,6 +71,7 @@ export async function evidence(args: readonly string[]): Promise<void> {
     options: {
       only: { type: 'string', default: names.join(',') },
       out: { type: 'string', default: join(root, 'runs/evidence') },
+      build: { type: 'string' },
       write: { type: 'boolean', default: false },
     },
   })
@@ -70,7 +80,7 @@ export async function evidence(args: readonly string[]): Promise<void> {
   if (unknown !== undefined)
     throw new Error(`evidence: --only must be of ${names.join(', ')}, got "${unknown}". Correct it.`)
   for (const comparison of comparisons.filter((c) => chosen.includes(c.name))) {
-    await compare(comparison, values.out)
+    await compare(comparison, values.out, values.build ? ['--build', values.build] : [])
     if (values.write) commit(comparison.name, values.out)
   }
 }

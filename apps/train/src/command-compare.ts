@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import {
+  buildOption,
   type DeviceName,
   defaultBootstrap,
   deviceOption,
@@ -12,6 +13,7 @@ import {
   largestSeed,
   positive,
 } from '@axpo/eval'
+import type { CpuBuild } from '@axpo/kernels'
 import { type Recipe, recipes } from '@axpo/policy'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { recipeArgument, tasksFile } from './command-train.ts'
@@ -38,6 +40,7 @@ interface Flags {
   readonly equalRollouts: boolean
   readonly checkpoint: string
   readonly device: DeviceName
+  readonly build?: CpuBuild
   readonly jobs: number
   readonly keepTrajectories: boolean
   readonly replicates: number
@@ -125,6 +128,7 @@ async function run(flags: Flags): Promise<void> {
           plan: planOf(flags),
           processes,
           keepTrajectories: flags.keepTrajectories,
+          ...(flags.build ? { build: flags.build } : {}),
           bootstrap,
         })
       : writeComparison(directory, bootstrap, processes)
@@ -161,6 +165,7 @@ export function addCompareCommand(program: Command, checkpoint: string): void {
     .option('--equal-rollouts', 'the baseline goes on until it has spent the rollouts of each other recipe', false)
     .option('--checkpoint <folder>', 'where every run starts', checkpoint)
     .addOption(deviceOption().default('cpu'))
+    .addOption(buildOption())
     .option('--jobs <n>', 'runs at once, one thread each; 0: as many as the machine has cores', integer(0), 0)
     .option('--keep-trajectories', 'keep every rollout (about 1 MB a step and run)', false)
     .option('--replicates <n>', 'of every bootstrap', integer(100, 1_000_000), defaultBootstrap.replicates)

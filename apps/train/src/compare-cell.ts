@@ -132,7 +132,8 @@ const lockWaitMs = 120_000
 
 export async function runCell(job: CellJob, report: ReportProgress): Promise<void> {
   const release = await lockFolder(job.directory, lockWaitMs)
-  const session = await openSession({ device: job.device, threads: 1, checkpoint: job.checkpoint })
+  const { device, build, checkpoint } = job
+  const session = await openSession({ device, threads: 1, checkpoint, ...(build ? { build } : {}) })
   const python = openPython()
   try {
     await python.warm()

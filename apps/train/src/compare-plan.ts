@@ -10,6 +10,7 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { defaultEvaluation, type EvaluationPlan } from '@axpo/eval'
+import type { CpuBuild } from '@axpo/kernels'
 import { findRecipe, type Recipe } from '@axpo/policy'
 import { heldOutFamilies } from '@axpo/tasks'
 import * as z from 'zod'
@@ -135,6 +136,7 @@ export interface CellJob {
   readonly label: string
   readonly directory: string
   readonly device: ComparePlan['device']
+  readonly build?: CpuBuild
   readonly checkpoint: string
   readonly checkpointSha256: string
   /** Null: the checkpoint itself is evaluated. The device is filled in by the process that opens it. */

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path'
 import type { BootstrapOptions } from '@axpo/eval'
+import type { CpuBuild } from '@axpo/kernels'
 import { compareHtml } from './compare-html.ts'
 import { compareMarkdown, compareText } from './compare-markdown.ts'
 import { type CellJob, type ComparePlan, checkPlan, loadPlan, savePlan, startJob, writeWhole } from './compare-plan.ts'
@@ -19,18 +20,20 @@ export interface CompareOptions {
   /** Cells at once. */
   readonly processes: number
   readonly keepTrajectories: boolean
+  /** Of the CPU kernels of every cell. */
+  readonly build?: CpuBuild
   readonly bootstrap: BootstrapOptions
 }
 
 /** Seed by seed, so that whole seeds can be looked at early (`--from`). */
-function jobs(directory: string, plan: ComparePlan, keepTrajectories: boolean): CellJob[] {
+function jobs({ directory, plan, keepTrajectories, build }: CompareOptions): CellJob[] {
   const cells = plan.seeds.flatMap((seed) =>
     plan.easyShares.flatMap((easyShare) => plan.recipes.map((recipe) => ({ recipe, seed, easyShare }))),
   )
   return [
     ...plan.easyShares.map((s) => startJob(directory, plan, s)),
     ...cells.map((cell) => jobOf(directory, plan, cell, keepTrajectories)),
-  ]
+  ].map((job) => (build ? { ...job, build } : job))
 }
 
 /** Decimals beyond these are noise of summation; without them the file is a third as long. */
@@ -53,14 +56,14 @@ export function writeComparison(directory: string, bootstrap: BootstrapOptions, 
 }
 
 export async function compare(options: CompareOptions): Promise<string> {
-  const { directory, plan, processes, keepTrajectories } = options
+  const { directory, plan, processes } = options
   checkPlan(plan)
   const release = await lockFolder(directory, 0)
   try {
     savePlan(directory, plan)
-    await runCells(jobs(directory, plan, keepTrajectories), processes)
+    await runCells(jobs(options), processes)
     // only now is it known how many rollouts each recipe spent
-    if (plan.equalRollouts) await runCells(jobs(directory, plan, keepTrajectories), processes)
+    if (plan.equalRollouts) await runCells(jobs(options), processes)
     return writeComparison(directory, options.bootstrap, processes)
   } finally {
     release()
