@@ -6,7 +6,14 @@
  */
 import type { Executor, ExecutorCounters, LoadedPlan } from '../executor.ts'
 import type { Plan } from '../plan.ts'
-import { type AdapterDescription, type AdapterKind, DeviceLostError, lostMessage, openWebGpu, type WebGpu } from './adapter.ts'
+import {
+  type AdapterDescription,
+  type AdapterKind,
+  DeviceLostError,
+  lostMessage,
+  openWebGpu,
+  type WebGpu,
+} from './adapter.ts'
 import { WebGpuPlan } from './loaded-plan.ts'
 import { Patience } from './patience.ts'
 import { compilePipelines, type Pipelines } from './pipelines.ts'
@@ -32,7 +39,11 @@ export async function createWebGpuExecutor(options: WebGpuOptions = {}): Promise
   const gpu =
     options.gpu ?? (await openWebGpu({ software: options.software ?? 'allow', onLost: () => {}, onError: () => {} }))
   try {
-    const executor = new WebGpuExecutor(gpu, await compilePipelines(gpu.device, options.kernels ?? gpu.info.kind), options)
+    const executor = new WebGpuExecutor(
+      gpu,
+      await compilePipelines(gpu.device, options.kernels ?? gpu.info.kind),
+      options,
+    )
     await executor.settle()
     return executor
   } catch (error) {

@@ -17,7 +17,9 @@ import { compileAll, compileKernel } from './pipelines.ts'
 /** An executor with two kernels: software drivers take long to compile all. */
 async function smallExecutor() {
   const gpu = await openWebGpu({ onLost: () => {}, onError: () => {} })
-  const executor = new WebGpuExecutor(gpu, await compileAll(gpu.device, [fillKernel, attentionKernel], gpu.info.kind), { gpu })
+  const executor = new WebGpuExecutor(gpu, await compileAll(gpu.device, [fillKernel, attentionKernel], gpu.info.kind), {
+    gpu,
+  })
   return { gpu, executor }
 }
 

@@ -33,7 +33,9 @@ export async function compileAll(
 ): Promise<Pipelines> {
   const layouts = Array.from({ length: MOST_TENSORS + 1 }, (_, count) => bindGroupLayout(device, count))
   const made = new Map(
-    await Promise.all(list.map(async (kernel) => [kernel, await compileKernel(device, kernel, layouts, kind)] as const)),
+    await Promise.all(
+      list.map(async (kernel) => [kernel, await compileKernel(device, kernel, layouts, kind)] as const),
+    ),
   )
   return {
     layout: (tensorCount) => layouts[tensorCount]!,
