@@ -27,6 +27,8 @@ export interface KernelSpec {
   readonly words: readonly string[]
   /** WGSL file beside the op, its entry point is `main_<name>`. URL resolved by the WebGPU executor. */
   readonly wgsl: URL
+  /** WGSL file for drivers that run on the CPU, where `wgsl` does badly there: same entry point, bindings, words and workgroups. */
+  readonly softwareWgsl?: URL
   /** Largest integer words the WGSL is written for, by name; a plan beyond them is refused when a device loads it. */
   readonly most: Readonly<Record<string, number>>
   readonly chunk: ChunkRule
@@ -78,21 +80,23 @@ export function sizeWord(tensor: Tensor): Word {
   return { rows: { symbol: tensor.rows.symbol, count: tensor.rows.count * tensor.width } }
 }
 
-/** Declares a kernel; its WGSL is `<name with dashes>.wgsl` beside the op's file, given as `url` (the op's import.meta.url). */
+/** Declares a kernel; its WGSL is `<name with dashes>.wgsl` beside the op's file, given as `url` (the op's import.meta.url), with `software` also `<…>.software.wgsl`. */
 export function kernel(
   url: string,
   name: string,
   bindings: string,
   words: string,
   workgroups: (words: WordView) => readonly [number, number, number],
-  { most = {}, chunk }: { most?: KernelSpec['most']; chunk?: ChunkRule } = {},
+  { most = {}, chunk, software = false }: { most?: KernelSpec['most']; chunk?: ChunkRule; software?: boolean } = {},
 ): KernelSpec {
   const names = words.split(' ')
+  const file = name.replaceAll('_', '-')
   return {
     name,
     bindings: bindings.split(' '),
     words: names,
-    wgsl: new URL(`./${name.replaceAll('_', '-')}.wgsl`, url),
+    wgsl: new URL(`./${file}.wgsl`, url),
+    ...(software && { softwareWgsl: new URL(`./${file}.software.wgsl`, url) }),
     most,
     // elements of a flat range are many, rows are few
     chunk: chunk ?? { items: names[0] === 'n' ? 4096 : 16 },

@@ -6,7 +6,14 @@
  */
 import type { Executor, ExecutorCounters, LoadedPlan } from '../executor.ts'
 import type { Plan } from '../plan.ts'
-import { type AdapterDescription, DeviceLostError, lostMessage, openWebGpu, type WebGpu } from './adapter.ts'
+import {
+  type AdapterDescription,
+  type AdapterKind,
+  DeviceLostError,
+  lostMessage,
+  openWebGpu,
+  type WebGpu,
+} from './adapter.ts'
 import { WebGpuPlan } from './loaded-plan.ts'
 import { Patience } from './patience.ts'
 import { compilePipelines, type Pipelines } from './pipelines.ts'
@@ -22,6 +29,8 @@ export interface WebGpuOptions {
   readonly software?: 'allow' | 'refuse'
   /** Bytes a bound slice starts at a multiple of; default what the device asks for. Larger values try what other devices ask for. */
   readonly alignment?: number
+  /** The adapter kernels are taken for, where they have two WGSL files; default the kind of this one. Another tries what other adapters run. */
+  readonly kernels?: AdapterKind
 }
 
 /** Throws NoAdapterError where no adapter fits, and an Error naming the kernel where one does not compile. */
@@ -30,7 +39,11 @@ export async function createWebGpuExecutor(options: WebGpuOptions = {}): Promise
   const gpu =
     options.gpu ?? (await openWebGpu({ software: options.software ?? 'allow', onLost: () => {}, onError: () => {} }))
   try {
-    const executor = new WebGpuExecutor(gpu, await compilePipelines(gpu.device), options)
+    const executor = new WebGpuExecutor(
+      gpu,
+      await compilePipelines(gpu.device, options.kernels ?? gpu.info.kind),
+      options,
+    )
     await executor.settle()
     return executor
   } catch (error) {

@@ -17,7 +17,9 @@ import { compileAll, compileKernel } from './pipelines.ts'
 /** An executor with two kernels: software drivers take long to compile all. */
 async function smallExecutor() {
   const gpu = await openWebGpu({ onLost: () => {}, onError: () => {} })
-  const executor = new WebGpuExecutor(gpu, await compileAll(gpu.device, [fillKernel, attentionKernel]), { gpu })
+  const executor = new WebGpuExecutor(gpu, await compileAll(gpu.device, [fillKernel, attentionKernel], gpu.info.kind), {
+    gpu,
+  })
   return { gpu, executor }
 }
 
@@ -48,7 +50,7 @@ describe.runIf(await adapterForTests('webgpu/failure'))('WebGPU failures', async
         chunk: { items: 1 },
         workgroups: () => [1, 1, 1] as const,
       }
-      const compile = (wgsl: URL) => compileKernel(gpu.device, { ...spec, wgsl }, [])
+      const compile = (wgsl: URL) => compileKernel(gpu.device, { ...spec, wgsl }, [], gpu.info.kind)
       await expect(compile(pathToFileURL(file))).rejects.toThrow(/kernel bad must compile, got .*bad\.wgsl/s)
       await expect(compile(pathToFileURL(join(folder, 'none.wgsl')))).rejects.toThrow(/needs its WGSL, got no file/)
     } finally {
@@ -131,7 +133,7 @@ describe.runIf(await adapterForTests('webgpu/failure'))('WebGPU failures', async
     expect(() => full.allocate('more', 1)).toThrow('region big of 4000 bytes')
     await full.close()
     expect(full.byteLength()).toBe(0)
-    const broken = new WebGpuExecutor(own, await compileAll(own.device, []), { gpu: own })
+    const broken = new WebGpuExecutor(own, await compileAll(own.device, [], own.info.kind), { gpu: own })
     broken.guard('a test', () => broken.device.createBuffer({ size: 16, usage: 1 | GPUBufferUsage.STORAGE }))
     await expect(broken.settle()).rejects.toThrow(/webgpu: a test must be valid, got/)
     await broken.close()
@@ -139,7 +141,7 @@ describe.runIf(await adapterForTests('webgpu/failure'))('WebGPU failures', async
   })
 
   test('closing frees regions, plans and staging; a closed executor says so', async () => {
-    const closed = new WebGpuExecutor(gpu, await compileAll(gpu.device, [fillKernel]), { gpu })
+    const closed = new WebGpuExecutor(gpu, await compileAll(gpu.device, [fillKernel], gpu.info.kind), { gpu })
     const plan = closed.load(filled(closed, 'y'))
     await plan.run('forward', { T: 64 })
     expect((await closed.readRegion('y', 0, 64)).every((x) => x === 3)).toBe(true)

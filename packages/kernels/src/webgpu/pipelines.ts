@@ -2,6 +2,7 @@
 import { loadWgsl } from '#platform'
 import type { KernelSpec } from '../ops/definition.ts'
 import { kernels } from '../ops/index.ts'
+import type { AdapterKind } from './adapter.ts'
 
 /** One uniform slot a call: 256 bytes, the largest alignment a device may ask for. */
 export const SLOT_BYTES = 256
@@ -13,22 +14,28 @@ export interface Pipelines {
   pipeline(kernel: KernelSpec): GPUComputePipeline
 }
 
-const compiled = new WeakMap<GPUDevice, Promise<Pipelines>>()
+const compiled = new WeakMap<GPUDevice, Map<AdapterKind, Promise<Pipelines>>>()
 
 /** All kernels at once: a kernel that does not compile shows here and not in the middle of a training step. */
-export function compilePipelines(device: GPUDevice): Promise<Pipelines> {
-  let pipelines = compiled.get(device)
-  if (!pipelines) {
-    pipelines = compileAll(device, kernels)
-    compiled.set(device, pipelines)
-  }
+export function compilePipelines(device: GPUDevice, kind: AdapterKind): Promise<Pipelines> {
+  const kinds = compiled.get(device) ?? new Map<AdapterKind, Promise<Pipelines>>()
+  compiled.set(device, kinds)
+  const pipelines = kinds.get(kind) ?? compileAll(device, kernels, kind)
+  kinds.set(kind, pipelines)
   return pipelines
 }
 
-export async function compileAll(device: GPUDevice, list: readonly KernelSpec[]): Promise<Pipelines> {
+/** `kind`: the adapter the WGSL is taken for, where a kernel has two. */
+export async function compileAll(
+  device: GPUDevice,
+  list: readonly KernelSpec[],
+  kind: AdapterKind,
+): Promise<Pipelines> {
   const layouts = Array.from({ length: MOST_TENSORS + 1 }, (_, count) => bindGroupLayout(device, count))
   const made = new Map(
-    await Promise.all(list.map(async (kernel) => [kernel, await compileKernel(device, kernel, layouts)] as const)),
+    await Promise.all(
+      list.map(async (kernel) => [kernel, await compileKernel(device, kernel, layouts, kind)] as const),
+    ),
   )
   return {
     layout: (tensorCount) => layouts[tensorCount]!,
@@ -55,9 +62,11 @@ export async function compileKernel(
   device: GPUDevice,
   kernel: KernelSpec,
   layouts: readonly GPUBindGroupLayout[],
+  kind: AdapterKind,
 ): Promise<GPUComputePipeline> {
-  const path = kernel.wgsl.pathname
-  const code = await loadWgsl(kernel.wgsl).catch((cause: unknown) => {
+  const file = (kind === 'software' && kernel.softwareWgsl) || kernel.wgsl
+  const path = file.pathname
+  const code = await loadWgsl(file).catch((cause: unknown) => {
     throw new Error(`webgpu: kernel ${kernel.name} needs its WGSL, got no file ${path}. Install the package anew.`, {
       cause,
     })

@@ -9,7 +9,7 @@ import { int, kernel, type OpDefinition, rowsWord, type WordView } from '../defi
 const tiles = (w: WordView) => [Math.ceil(w.N! / 64), Math.ceil(w.M! / 64), 1] as const
 export const gemmMode = { nt: 0, nn: 1, tn: 2 } as const
 
-const options = { chunk: { by: 'gemmChunks' } }
+const options = { chunk: { by: 'gemmChunks' }, software: true }
 
 export const gemm = kernel(import.meta.url, 'gemm', 'a b +c', 'M N K mode acc', tiles, options)
 export const gemmBias = kernel(import.meta.url, 'gemm_bias', 'a b bias +c', 'M N K mode', tiles, options)
