@@ -25,6 +25,7 @@ import {
 import { agentPorts, openPython, openSession, type Session, suiteRegistry } from './session.ts'
 import { summariseByFamily } from './statistics.ts'
 import { formatTable, type TableRow } from './table.ts'
+import { openTasksFile } from './user-task.ts'
 import { addToolCommand } from './user-task-tool-command.ts'
 import { loadUserTools } from './user-task-tools.ts'
 
@@ -66,7 +67,15 @@ async function withSession<T>(
 }
 
 function planOf({ split, questions, samples, easyShare, seed, families, tasks }: Flags): EvaluationPlan {
-  return { split, questions, samples, easyShare, seed, families, ...(tasks === undefined ? {} : { tasks }) }
+  return {
+    split,
+    questions,
+    samples,
+    easyShare,
+    seed,
+    families,
+    ...(tasks === undefined ? {} : openTasksFile(tasks, [split])),
+  }
 }
 
 interface Played {

@@ -8,7 +8,7 @@ import { type Trajectory, usesTool } from '@axpo/trajectory'
 import { mapConcurrently } from './map-concurrently.ts'
 import type { QuestionCounts } from './statistics.ts'
 import { suiteTask } from './suite-task.ts'
-import { checkTasks, loadSplit, userTask } from './user-task.ts'
+import { checkTasks, loadSplit, tasksFileOf, userTask } from './user-task.ts'
 
 export interface EvaluationPlan {
   readonly split: Split
@@ -21,6 +21,8 @@ export interface EvaluationPlan {
   readonly families: readonly AnyFamily[]
   /** A user's task file (JSONL): `questions` of it at most, in its order; easyShare and families are the suite's and do not matter then. */
   readonly tasks?: string
+  /** As in TasksFile. */
+  readonly tasksSha256?: string
 }
 
 export const defaultEvaluation: EvaluationPlan = {
@@ -66,9 +68,10 @@ export async function evaluateTasks(
 
 /** What a plan plays. */
 export function evaluationTasks(plan: EvaluationPlan): Task[] {
-  return plan.tasks === undefined
+  const file = tasksFileOf(plan)
+  return file === null
     ? evaluationQuestions(plan).map(suiteTask)
-    : loadSplit(plan.tasks, plan.split).slice(0, plan.questions).map(userTask)
+    : loadSplit(file, plan.split).slice(0, plan.questions).map(userTask)
 }
 
 export async function evaluate(

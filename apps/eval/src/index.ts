@@ -45,5 +45,14 @@ export * from './statistics-bootstrap.ts'
 export * from './statistics-runs.ts'
 export { suiteTask } from './suite-task.ts'
 export { formatTable, type TableRow } from './table.ts'
-export { checkTasks, createTaskRow, loadSplit, loadTaught, userTask } from './user-task.ts'
+export {
+  checkTasks,
+  createTaskRow,
+  loadSplit,
+  loadTaught,
+  openTasksFile,
+  type TasksFile,
+  tasksFileOf,
+  userTask,
+} from './user-task.ts'
 export { loadUserTools, type UserTools } from './user-task-tools.ts'

@@ -9,7 +9,7 @@ import { checkTrajectory, usesTool } from '@axpo/trajectory'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { countByQuestion, defaultEvaluation, evaluate } from './evaluate.ts'
 import { openPython, suiteRegistry } from './session.ts'
-import { createTaskRow, loadSplit, userTask } from './user-task.ts'
+import { createTaskRow, loadSplit, loadTaught, openTasksFile, userTask } from './user-task.ts'
 import { loadUserTools } from './user-task-tools.ts'
 
 const codec = await loadChatCodec(nanoTokenizerDirectory, nanoDirectory)
@@ -85,13 +85,41 @@ test('tasks that cannot be played are told before anything is sampled', async ()
   await expect(play({ question: 'xyz '.repeat(200) })).rejects.toThrow(
     /task quiz-1: a prompt must leave 48 of 512 tokens for a turn, got a prompt of \d+\. Shorten/,
   )
-  expect(() => loadSplit(path, 'train')).toThrow(
+  expect(() => loadSplit({ tasks: path }, 'train')).toThrow(
     /the split train must have a question, got 1 questions, all in other splits/,
   )
 })
 
+test('a file is told by its content: an image, a document or an answer that changed since is refused, spaces and the place are not', () => {
+  const write = (name: string, line: object, space = '') => {
+    const path = join(folder, name)
+    const document = [{ title: 'a', text: 'b' }]
+    const fields = { question: 'q', answer: '1', split: 'train', tools: ['search'], documents: document, ...line }
+    writeFileSync(path, `${JSON.stringify(fields)}${space}\n`)
+    return path
+  }
+  // one pixel each
+  const [black, red] = [
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC',
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC',
+  ].map((base64) => `data:image/png;base64,${base64}`)
+  const path = write('told.jsonl', { image: black })
+  const file = openTasksFile(path, ['train'])
+  expect(file.tasks).toBe(path)
+  expect(openTasksFile(write('told.jsonl', { image: black }, '  '), ['train'])).toEqual(file)
+  expect(loadSplit(file, 'train')).toHaveLength(1)
+  for (const line of [{ image: red }, { image: black, documents: [] }, { image: black, answer: '2' }]) {
+    write('told.jsonl', line)
+    for (const load of [() => loadSplit(file, 'train'), () => loadTaught(file)])
+      expect(load).toThrow(
+        /told\.jsonl: the questions must be those the run began with \(SHA-256 [0-9a-f]{12}\), got others \([0-9a-f]{12}\)\. Put the file back/,
+      )
+    expect(loadSplit({ tasks: path }, 'train')).toHaveLength(1)
+  }
+})
+
 test('a row of tasks: each once an epoch, epochs in other orders, the same for the same seed', () => {
-  const tasks = loadSplit(elementsTasks, 'validation')
+  const tasks = loadSplit({ tasks: elementsTasks }, 'validation')
   const n = tasks.length
   const ids = (seed: number, from: number) => {
     const row = createTaskRow(tasks, seed)

@@ -1,4 +1,6 @@
 /** A user's questions from a JSONL file as the agent's tasks, checked against the tools and the model before anything is sampled. Not here: reading the file (@axpo/tasks). */
+import { createHash } from 'node:crypto'
+import { resolve } from 'node:path'
 import { decodeImage, type RolloutSetting, type Task } from '@axpo/agent'
 import { createRandom, gradeUserTask, loadUserTasks, type Split, type UserTask } from '@axpo/tasks'
 
@@ -15,9 +17,33 @@ export function userTask(task: UserTask): Task {
   }
 }
 
-/** The questions of one split of a file, in its order. */
-export function loadSplit(path: string, split: Split): UserTask[] {
-  const tasks = loadUserTasks(path, decodeImage)
+/** A file of questions (JSONL) as settings name it: what is in it decides a run as much as where it is. */
+export interface TasksFile {
+  readonly tasks: string
+  /** SHA-256 of its questions as they were read, documents and pixels of images included; without it (runs of older versions) nothing is checked. */
+  readonly tasksSha256?: string
+}
+
+/** SHA-256 of questions, in their order; not of where they stand. */
+function hashTasks(tasks: readonly UserTask[]): string {
+  const hash = createHash('sha256')
+  for (const { images, place: _, ...rest } of tasks) {
+    hash.update(JSON.stringify(rest))
+    for (const { width, height, data } of images) hash.update(`${width}x${height}`).update(data)
+  }
+  return hash.digest('hex')
+}
+
+function checkUnchanged({ tasks: path, tasksSha256: wanted }: TasksFile, tasks: readonly UserTask[]): void {
+  if (wanted === undefined) return
+  const got = hashTasks(tasks)
+  if (got !== wanted)
+    throw new Error(
+      `${path}: the questions must be those the run began with (SHA-256 ${wanted.slice(0, 12)}), got others (${got.slice(0, 12)}). Put the file back, or begin a new run in another --out.`,
+    )
+}
+
+function splitOf(path: string, tasks: readonly UserTask[], split: Split): UserTask[] {
   const found = tasks.filter((t) => t.split === split)
   if (found.length === 0)
     throw new Error(
@@ -26,10 +52,32 @@ export function loadSplit(path: string, split: Split): UserTask[] {
   return found
 }
 
+/** The questions of one split of a file, in its order. Throws when the file has changed. */
+export function loadSplit(file: TasksFile, split: Split): UserTask[] {
+  const tasks = loadUserTasks(file.tasks, decodeImage)
+  checkUnchanged(file, tasks)
+  return splitOf(file.tasks, tasks, split)
+}
+
+/** The file by its absolute path and content. Throws unless it has the splits that will be needed. */
+export function openTasksFile(path: string, needed: readonly Split[]): Required<TasksFile> {
+  const file = resolve(path)
+  const tasks = loadUserTasks(file, decodeImage)
+  for (const split of needed) splitOf(file, tasks, split)
+  return { tasks: file, tasksSha256: hashTasks(tasks) }
+}
+
+/** The fields of settings that name a file of questions; none where there is none. */
+export function tasksFileOf({ tasks, tasksSha256 }: Partial<TasksFile>): TasksFile | null {
+  if (tasks === undefined) return null
+  return tasksSha256 === undefined ? { tasks } : { tasks, tasksSha256 }
+}
+
 /** What supervised fine-tuning learns from: the train split, and what the model is to know by heart whatever its split. */
-export function loadTaught(path: string): UserTask[] {
-  const others = loadUserTasks(path, decodeImage).filter((task) => task.known && task.split !== 'train')
-  return [...loadSplit(path, 'train'), ...others]
+export function loadTaught(file: TasksFile): UserTask[] {
+  const tasks = loadUserTasks(file.tasks, decodeImage)
+  checkUnchanged(file, tasks)
+  return [...splitOf(file.tasks, tasks, 'train'), ...tasks.filter((task) => task.known && task.split !== 'train')]
 }
 
 /** Tokens of a task's prompt, images included. */

@@ -11,12 +11,13 @@ import {
   integer,
   largestSamples,
   largestSeed,
+  openTasksFile,
   positive,
 } from '@axpo/eval'
 import type { CpuBuild } from '@axpo/kernels'
 import { type Recipe, recipes } from '@axpo/policy'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { recipeArgument, tasksFile } from './command-train.ts'
+import { recipeArgument } from './command-train.ts'
 import { compare, writeComparison } from './compare.ts'
 import type { ComparePlan } from './compare-plan.ts'
 import { isNamed } from './recipe-file.ts'
@@ -90,7 +91,7 @@ function planOf(flags: Flags): ComparePlan {
   return {
     formatVersion: 1,
     suite: flags.suite,
-    ...(flags.tasks === undefined ? {} : { tasks: tasksFile(flags.tasks, ['train', 'validation', 'test']) }),
+    ...(flags.tasks === undefined ? {} : openTasksFile(flags.tasks, ['train', 'validation', 'test'])),
     recipes: names,
     ...(own.length > 0 ? { ownRecipes: own } : {}),
     baseline: flags.baseline?.name ?? (names.includes('grpo') ? 'grpo' : names[0]!),

@@ -19,8 +19,10 @@ import {
   integer,
   loadTaught,
   openSession,
+  openTasksFile,
   type Session,
   seedOption,
+  tasksFileOf,
   threadsOption,
 } from '@axpo/eval'
 import type { CpuBuild } from '@axpo/kernels'
@@ -75,7 +77,7 @@ function settingsOf(flags: Flags): SftSettings {
   return {
     ...defaultSftSettings,
     seed: flags.seed,
-    ...(flags.tasks === undefined ? {} : { tasks: resolve(flags.tasks) }),
+    ...(flags.tasks === undefined ? {} : openTasksFile(flags.tasks, ['train'])),
     phases: [
       { ...one, steps: flags.phase1Steps },
       {
@@ -115,7 +117,8 @@ async function sft(flags: Flags): Promise<void> {
 /** All steps, from the last checkpoint on where there is one. */
 async function tune(session: Session, settings: SftSettings, directory: string): Promise<void> {
   const context = sftContext(session)
-  const tasks = settings.tasks === undefined ? undefined : loadTaught(settings.tasks)
+  const file = tasksFileOf(settings)
+  const tasks = file === null ? undefined : loadTaught(file)
   const total = sftStepCount(settings)
   const first = checkpointsOf(directory).at(-1) ?? 0
   if (first > 0) await session.model.learner.load(folderOf(directory, first), { optimiser: true })

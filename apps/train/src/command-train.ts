@@ -9,7 +9,7 @@ import {
   deviceOption,
   easyShareOption,
   integer,
-  loadSplit,
+  openTasksFile,
   positive,
   seedOption,
   threadsOption,
@@ -48,13 +48,6 @@ export function recipeArgument(value: string): Recipe {
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message)
   }
-}
-
-/** The path of a task file, once the splits that will be needed are known to be there: before anything begins. */
-export function tasksFile(path: string, splits: readonly Split[]): string {
-  const file = resolve(path)
-  for (const split of splits) loadSplit(file, split)
-  return file
 }
 
 /** runs/NAME, or runs/NAME-2 and so on where that is taken. */
@@ -131,7 +124,7 @@ function checkResume(command: Command): void {
 function newRunOf(flags: Flags): NewRun {
   const { recipe, steps, questions, evalQuestions, easyShare, seed, learningRate } = flags
   const splits: Split[] = flags.evaluate ? ['train', defaultEvaluation.split] : ['train']
-  const own = flags.tasks === undefined ? {} : { tasks: tasksFile(flags.tasks, splits) }
+  const own = flags.tasks === undefined ? {} : openTasksFile(flags.tasks, splits)
   return {
     checkpoint: resolve(flags.checkpoint),
     settings: rlSettings(recipe, { easyShare, seed, learningRate, ...own }),

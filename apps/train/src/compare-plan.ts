@@ -9,7 +9,7 @@
  */
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { defaultEvaluation, type EvaluationPlan } from '@axpo/eval'
+import { defaultEvaluation, type EvaluationPlan, tasksFileOf } from '@axpo/eval'
 import type { CpuBuild } from '@axpo/kernels'
 import { findRecipe, type Recipe } from '@axpo/policy'
 import { heldOutFamilies } from '@axpo/tasks'
@@ -24,6 +24,8 @@ const planSchema = z.strictObject({
   suite: z.enum(['gapworld']),
   /** A user's task file (JSONL), instead of the suite; it sets s itself. */
   tasks: z.string().exactOptional(),
+  /** SHA-256 of its questions. */
+  tasksSha256: z.string().exactOptional(),
   /** Names; the first that is asked for stands first in every table. */
   recipes: z.array(z.string()).min(1),
   /** Those of them that are the user's own, whole: the files are not read again. */
@@ -118,7 +120,7 @@ export const evaluationNames = ['validation', 'test', 'unseen'] as const
 export type EvaluationName = (typeof evaluationNames)[number]
 
 export function evaluationPlan(plan: ComparePlan, name: EvaluationName, easyShare: number): EvaluationPlan {
-  const own = plan.tasks === undefined ? {} : { tasks: plan.tasks }
+  const own = tasksFileOf(plan) ?? {}
   const common = { ...defaultEvaluation, easyShare, samples: plan.samples, ...own }
   if (name === 'validation') return { ...common, split: 'validation', questions: plan.validationQuestions }
   if (name === 'test') return { ...common, split: 'test', questions: plan.evalQuestions }
@@ -191,7 +193,7 @@ export function cellJob(
     seed,
     easyShare,
     learningRate,
-    ...(plan.tasks === undefined ? {} : { tasks: plan.tasks }),
+    ...tasksFileOf(plan),
   })
   const own = validationSteps(plan).map((step) =>
     milestone(plan, step, easyShare, step === steps ? evaluationNames : ['validation']),

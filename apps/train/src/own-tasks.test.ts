@@ -106,6 +106,37 @@ describe('questions of a file', { timeout: 240_000 }, () => {
     }
   })
 
+  it('a file that changed in the meantime: a run is not gone on with, nor a comparison; whoever puts it back goes on', async () => {
+    const splits = ['train', 'validation', 'test']
+    const tasks = writeTasks('changing.jsonl', splits)
+    const sizes = '--recipes grpo --seeds 1 --eval-every 2 --eval-questions 3 --validation-questions 2 --samples 2'
+    const compare = [
+      'compare',
+      '--tasks',
+      tasks,
+      ...small,
+      ...sizes.split(' '),
+      '--replicates',
+      '100',
+      '--out',
+      'third',
+    ]
+    expect((await axpo(...compare)).code).toBe(0)
+    const run = join('third', 'cells', 's-0.5', 'grpo', 'seed-1')
+    const resume = ['train', '--device', 'cpu', '--resume', run]
+    writeTasks('changing.jsonl', splits.toReversed())
+    for (const [args, message] of [
+      [resume, /changing\.jsonl: the questions must be those the run began with/],
+      [compare, /tasksSha256.*Give another --out, or the settings/],
+    ] as const) {
+      const ended = await axpo(...args)
+      expect(ended.code).toBe(1)
+      expect(ended.text).toMatch(message)
+    }
+    writeTasks('changing.jsonl', splits)
+    expect((await axpo(...compare)).code).toBe(0)
+  })
+
   it('a file that is not there, or has no question of a split that is needed, is refused before anything begins', async () => {
     const cases = [
       [['compare'], 'nowhere.jsonl', /nowhere\.jsonl/],

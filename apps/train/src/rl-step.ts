@@ -39,6 +39,8 @@ export interface RlSettings {
   readonly families: readonly Family[]
   /** A user's task file (JSONL) whose train split is trained on, instead of the suite. */
   readonly tasks?: string
+  /** As in TasksFile. */
+  readonly tasksSha256?: string
   /** Peak learning rate of AdamW. */
   readonly learningRate: number
   /** Steps (not updates) over which the rate rises from 0. */

@@ -60,6 +60,8 @@ export interface SftSettings {
   readonly phases: readonly [SftPhase, SftPhase]
   /** A user's task file (JSONL) that is learnt from instead of the suite: the calls of its train split, and what is to be known by heart. */
   readonly tasks?: string
+  /** As in TasksFile. */
+  readonly tasksSha256?: string
 }
 
 export const defaultSftSettings: SftSettings = {

@@ -6,7 +6,16 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadAdvantage } from '@axpo/advantage'
 import { defaultLimits, type RolloutSetting } from '@axpo/agent'
-import { agentPorts, checkTasks, createTaskRow, loadSplit, type Session, suiteRegistry, userTask } from '@axpo/eval'
+import {
+  agentPorts,
+  checkTasks,
+  createTaskRow,
+  loadSplit,
+  type Session,
+  suiteRegistry,
+  tasksFileOf,
+  userTask,
+} from '@axpo/eval'
 import { checkRecipe, type Recipe } from '@axpo/policy'
 import { families, heldOutFamilies, splits } from '@axpo/tasks'
 import * as z from 'zod'
@@ -34,6 +43,7 @@ const configSchema = z.strictObject({
     easyShare: z.number().min(0).max(1),
     families: z.array(z.enum(['zoom', 'python', 'search'])).min(1),
     tasks: z.string().exactOptional(),
+    tasksSha256: z.string().exactOptional(),
     learningRate: z.number().positive(),
     warmUpSteps: z.int().nonnegative(),
   }),
@@ -47,6 +57,7 @@ const configSchema = z.strictObject({
       seed: z.int().nonnegative(),
       families: z.array(z.enum([...families, ...heldOutFamilies])).min(1),
       tasks: z.string().exactOptional(),
+      tasksSha256: z.string().exactOptional(),
     })
     .nullable(),
 })
@@ -92,14 +103,14 @@ export function rolloutSetting(session: Session, python: Parameters<typeof suite
 export async function createTrainer(
   session: Session,
   agent: RolloutSetting,
-  settings: Pick<RlSettings, 'tasks' | 'seed'> | undefined,
+  settings: Pick<RlSettings, 'tasks' | 'tasksSha256' | 'seed'> | undefined,
 ): Promise<Trainer> {
   const advantage = await loadAdvantage()
-  const { tasks, seed = 0 } = settings ?? {}
-  if (tasks === undefined) return { session, agent, advantage }
-  const questions = loadSplit(tasks, 'train')
+  const file = tasksFileOf(settings ?? {})
+  if (!settings || file === null) return { session, agent, advantage }
+  const questions = loadSplit(file, 'train')
   checkTasks(questions.map(userTask), agent)
-  return { session, agent, advantage, taskRow: createTaskRow(questions, seed) }
+  return { session, agent, advantage, taskRow: createTaskRow(questions, settings.seed) }
 }
 
 const rate = (v: number | null): string => (v === null ? ' - ' : v.toFixed(2))
