@@ -16,8 +16,12 @@ export interface Comparison {
   readonly flags: readonly string[]
 }
 
-/** Seeds of the map (1, 2) chose the settings; these are fresh. */
+/** With one update a step these surrogates differ from GRPO's in nothing but their clips, which then never act. */
+const miniBatches = ['grpo', 'cispo', 'gspo'].map((name) => `benchmarks/recipes/${name}-4.json`)
+
+/** Seeds of the map (1, 2) chose the settings; all others are fresh. */
 export const comparisons: readonly Comparison[] = [
+  { name: 'map', flags: ['--recipes', 'grpo,axpo', '--s', '0,.2,.38,.5,.6', '--seeds', '2'] },
   {
     name: 'headline',
     flags: [
@@ -35,6 +39,10 @@ export const comparisons: readonly Comparison[] = [
   {
     name: 'recipes',
     flags: ['--recipes', Object.keys(recipes).join(','), '--s', '.38', '--seeds', '6', '--first-seed', '201'],
+  },
+  {
+    name: 'mini-batches',
+    flags: ['--recipes', miniBatches.join(','), '--s', '.38', '--seeds', '6', '--first-seed', '201'],
   },
 ]
 

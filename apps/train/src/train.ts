@@ -118,7 +118,7 @@ const rate = (v: number | null): string => (v === null ? ' - ' : v.toFixed(2))
 /** One line a step for people. */
 export function formatStep(m: StepMetrics, steps: number, seconds: number): string {
   const recovery = m.selectedPrefixes === 0 ? '' : `  recovered ${rate(m.recoveryRate)} of ${m.selectedPrefixes}`
-  return `step ${String(m.step).padStart(String(steps).length)}/${steps}  reward ${rate(m.reward)}  tool use ${rate(m.toolUseRate)}  all wrong ${rate(m.allWrongToolRate)}${recovery}  kl ${m.klNats.toFixed(3)}  ${seconds.toFixed(1)} s`
+  return `step ${String(m.step).padStart(String(steps).length)}/${steps}  reward ${rate(m.reward)}  tool use ${rate(m.toolUseRate)}  all wrong ${rate(m.allWrongToolRate)}${recovery}${m.klNats === null ? '' : `  kl ${m.klNats.toFixed(3)}`}  ${seconds.toFixed(1)} s`
 }
 
 export interface TrainControl {

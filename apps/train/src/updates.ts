@@ -25,8 +25,8 @@ export interface UpdateMetrics {
   readonly learningRate: number
   /** Share of trained tokens where a clip took the gradient (CISPO: bounded the weight). Always 0 with one update a step: the ratio is 1. */
   readonly clipFraction: number
-  /** Mean k3 estimate of KL(policy || SFT model) over trained tokens. */
-  readonly klNats: number
+  /** Mean k3 estimate of KL(policy || SFT model) over trained tokens; null where the recipe does not weigh it: the SFT model is not asked then. */
+  readonly klNats: number | null
   readonly trainedTokens: number
   /** Largest |sampler's - learner's log-probability| over trained tokens of the first update: 0 when both agree to the bit. */
   readonly samplerGapNats: number
@@ -180,7 +180,7 @@ function metricsOf(input: UpdateInput, updates: readonly Update[], gap: number):
     gradientNorm: mean(updates.map((u) => u.gradientNorm)),
     learningRate: input.learningRate,
     clipFraction: sum((l) => l.clipped) / tokens,
-    klNats: sum((l) => l.klSum) / tokens,
+    klNats: input.recipe.klWeight > 0 ? sum((l) => l.klSum) / tokens : null,
     trainedTokens: input.lossPlan.trainedTokens,
     samplerGapNats: gap,
   }

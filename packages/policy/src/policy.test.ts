@@ -211,9 +211,16 @@ describe('weights', () => {
     const grpo = fullPlan(rollouts, recipes.grpo).loss
     const noCredit = fullPlan(rollouts, { ...wide, prefixCredit: false }, (k) => k === 0).loss
     expect(noCredit.rollouts[0]!.advantage).toBe(grpo.rollouts[0]!.advantage)
-    const joint = fullPlan(rollouts, { ...wide, separateGroups: false }, (k) => k === 0).loss
     const expected = advantage.group([0, 1, 1, 0], [0, 4])
-    expect([...joint.rollouts, ...joint.continuations].map((s) => s.advantage)).toEqual([...expected])
+    const jointly = (more: Partial<typeof wide>) =>
+      fullPlan(rollouts, { ...wide, separateGroups: false, ...more }, (k) => k === 0).loss
+    const plain = jointly({ prefixCredit: false })
+    expect([...plain.rollouts, ...plain.continuations].map((s) => s.advantage)).toEqual([...expected])
+    // with credit only the prefix differs: its source counts as right
+    const joint = jointly({})
+    expect(joint.rollouts[0]!.advantage).toBe(advantage.group([1, 1, 1, 0], [0, 4])[0])
+    expect(joint.rollouts[0]!.advantage).toBeGreaterThan(0)
+    expect([...joint.rollouts.slice(1), ...joint.continuations].map((s) => s.advantage)).toEqual([...expected.slice(1)])
   })
 
   test('refuses continuations that do not belong to the plan', () => {

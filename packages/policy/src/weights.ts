@@ -85,8 +85,13 @@ interface Streams {
   readonly prefixes: Float64Array
 }
 
-/** Joint groups: continuations join their question's group; one normalisation over both. */
-function jointStreams(input: LossInput, options: AdvantageOptions, separate: Streams): Streams {
+/** Joint groups: continuations join their question's group; one normalisation over both. With prefix credit a source counts for its prefix what Eq. 3 gives it, one source at a time. */
+function jointStreams(
+  input: LossInput,
+  { substitutes }: Recovery,
+  options: AdvantageOptions,
+  separate: Streams,
+): Streams {
   const { rollouts, plan, continuations, recipe, advantage } = input
   const joint = {
     rollouts: separate.rollouts.slice(),
@@ -101,11 +106,15 @@ function jointStreams(input: LossInput, options: AdvantageOptions, separate: Str
       ...group.map((i) => shapedReward(rollouts[i]!, recipe)),
       ...own.map((k) => shapedReward(continuations[k]!, recipe)),
     ]
-    const values = advantage.group(rewards, [0, rewards.length], options)
+    const groupValues = (of: readonly number[]) => advantage.group(of, [0, of.length], options)
+    const values = groupValues(rewards)
     for (const [j, i] of group.entries()) joint.rollouts[i] = values[j]!
     for (const [j, k] of own.entries()) joint.continuations[k] = values[group.length + j]!
-    for (const [p, entry] of plan.entries())
-      if (entry.question === question) joint.prefixes[p] = joint.rollouts[entry.source]!
+    for (const [p, { source, question: asked }] of plan.entries()) {
+      if (asked !== question) continue
+      const at = group.indexOf(source)
+      joint.prefixes[p] = recipe.prefixCredit ? groupValues(rewards.with(at, substitutes[p]!))[at]! : values[at]!
+    }
   }
   return joint
 }
@@ -128,7 +137,7 @@ function recoveryOf({ rollouts, plan, continuations, recipe }: LossInput, offset
   }
 }
 
-function streamsOf(input: LossInput, { substitutes }: Recovery, continuationOffsets: readonly number[]): Streams {
+function streamsOf(input: LossInput, recovery: Recovery, continuationOffsets: readonly number[]): Streams {
   const { rollouts, plan, continuations, recipe, advantage } = input
   const options: AdvantageOptions = { ddof: recipe.ddof, epsilon: recipe.epsilon, scale: recipe.scale }
   // rollouts reordered so that groups are contiguous, then put back
@@ -142,14 +151,14 @@ function streamsOf(input: LossInput, { substitutes }: Recovery, continuationOffs
       sources: plan.map((p) => position.get(p.source)!),
       continuationRewards: continuations.map((c) => c.reward),
       continuationOffsets,
-      substitutes,
+      substitutes: recovery.substitutes,
     },
     options,
   )
   const ordinary = Float64Array.from(rollouts, (_, i) => values.rollouts[position.get(i)!]!)
   const prefixes = recipe.prefixCredit ? values.prefixes : Float64Array.from(plan, (p) => ordinary[p.source]!)
   const streams = { rollouts: ordinary, continuations: values.continuations, prefixes }
-  return recipe.separateGroups ? streams : jointStreams(input, options, streams)
+  return recipe.separateGroups ? streams : jointStreams(input, recovery, options, streams)
 }
 
 function offsetsOf(counts: readonly number[]): number[] {
