@@ -26,8 +26,8 @@ test('over calls: rollouts without one do not count; surer calls of less entropy
   }
   const none = syntheticRollout({ question: 0, sample: 9, tool: false, reward: 0 })
   const agreeing = [call(0, -0.1, 0.2), call(1, -0.5, 0.9), call(2, -1, 1.1)]
-  expect(rankingAgreement([...agreeing, none]).spearman).toBeCloseTo(1, 12)
+  expect(rankingAgreement([...agreeing, none])).toMatchObject({ spearman: expect.closeTo(1, 12), calls: 3 })
   const opposed = [call(0, -0.1, 1.1), call(1, -0.5, 0.9), call(2, -1, 0.2)]
   expect(rankingAgreement(opposed).spearman).toBeCloseTo(-1, 12)
-  expect(rankingAgreement([none])).toEqual({ pearson: null, spearman: null })
+  expect(rankingAgreement([none])).toEqual({ pearson: null, spearman: null, calls: 0 })
 })

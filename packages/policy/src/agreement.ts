@@ -9,6 +9,8 @@ export interface Agreement {
   /** -1 to 1; null with fewer than 3 calls, or where one of the two does not vary. */
   readonly pearson: number | null
   readonly spearman: number | null
+  /** That both are over. */
+  readonly calls: number
 }
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
@@ -41,5 +43,5 @@ export function rankingAgreement(rollouts: readonly Rollout[]): Agreement {
   const by = (ranking: 'mean-probability' | 'entropy') =>
     calls.map((r) => uncertainty(r, ranking, { seed: 0, step: 0 }))
   const [probability, entropy] = [by('mean-probability'), by('entropy')]
-  return { pearson: pearson(probability, entropy), spearman: spearman(probability, entropy) }
+  return { pearson: pearson(probability, entropy), spearman: spearman(probability, entropy), calls: calls.length }
 }

@@ -17,10 +17,13 @@ export interface Diagnostics {
   readonly selectedPrefixes: number
   readonly extraRollouts: number
   readonly recoveryRate: number | null
+  /** Over prefixes with a continuation that made a call. */
   readonly distinctCallsPerPrefix: number | null
   /** Correlation of the ranking by mean probability with the one by exact entropy, over the step's calls. */
   readonly rankingPearson: number | null
   readonly rankingSpearman: number | null
+  /** Calls that the two correlations are over: the first of each tool-using rollout. Metrics of earlier versions lack it. */
+  readonly rankedCalls?: number
   readonly meanAdvantageOnCalls: number | null
   readonly entropyThinkNats: number | null
   readonly entropyActNats: number | null
@@ -61,11 +64,11 @@ function ownAct(c: Rollout): RolloutSegment | undefined {
   return c.segments.find((s) => s.kind === 'act' && s.end > forkToken)
 }
 
-/** Distinct tool calls (canonical JSON, name and arguments) among the continuations of one prefix. */
-export function distinctCalls(continuations: readonly Rollout[]): number {
-  return new Set(
-    continuations.map((c) => JSON.stringify([ownAct(c)?.call?.name ?? null, ownAct(c)?.call?.argumentsJson ?? null])),
-  ).size
+/** Distinct tool calls (canonical JSON, name and arguments) among the continuations of one prefix that made one; null where none did. */
+export function distinctCalls(continuations: readonly Rollout[]): number | null {
+  const acts = continuations.flatMap((c) => ownAct(c) ?? [])
+  if (acts.length === 0) return null
+  return new Set(acts.map(({ call }) => JSON.stringify([call?.name ?? null, call?.argumentsJson ?? null]))).size
 }
 
 /** Mean advantage that tool-call tokens are trained with, over rollouts and continuations. */
@@ -121,9 +124,10 @@ export function diagnose(input: DiagnosticsInput): Diagnostics {
     selectedPrefixes: plan.length,
     extraRollouts: continuations.length,
     recoveryRate: mean([...lossPlan.recovered]),
-    distinctCallsPerPrefix: mean(distinct),
+    distinctCallsPerPrefix: mean(distinct.filter((n) => n !== null)),
     rankingPearson: agreement.pearson,
     rankingSpearman: agreement.spearman,
+    rankedCalls: agreement.calls,
     meanAdvantageOnCalls: mean([
       ...advantageOnCalls(input.rollouts, lossPlan.rollouts),
       ...advantageOnCalls(continuations, lossPlan.continuations),
