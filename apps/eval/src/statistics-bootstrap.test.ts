@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import {
   type BootstrapOptions,
   hierarchicalBootstrap,
+  hierarchicalRatio,
   pairedDifference,
   quantile,
   signFlipTest,
@@ -153,5 +154,31 @@ describe('signFlipTest', () => {
   test('refuses what it cannot list', () => {
     expect(() => signFlipTest([])).toThrow(/got 0/)
     expect(() => signFlipTest(new Array(21).fill(1))).toThrow(/1 to 20 differences, got 21/)
+  })
+})
+
+describe('hierarchicalRatio', () => {
+  test('denominators all 1: the figures of hierarchicalBootstrap, family by family', () => {
+    fc.assert(
+      fc.property(scores, (x) => {
+        const ones = x.map((family) => family.map((row) => row.map(() => 1)))
+        const ratio = hierarchicalRatio(x, ones, quick())
+        const { families } = hierarchicalBootstrap(x, quick())
+        for (const [m, { p: _, ...expected }] of families.entries())
+          for (const [key, value] of Object.entries(expected))
+            expect(ratio.families[m]![key as 'low']).toBeCloseTo(value, 12)
+      }),
+      { numRuns: 30 },
+    )
+  })
+  test('by hand: two questions, one without anything to count', () => {
+    // seeds answer (1 of 2, 0 of 0): whatever is drawn, the ratio is 1/2, or nothing was drawn to count
+    const { all, families } = hierarchicalRatio([[[1, 0]], [[0]]], [[[2, 0]], [[0]]], quick())
+    expect(all).toEqual({ estimate: 0.5, low: 0.5, high: 0.5, seeds: 1, questions: 3, replicates: 400 })
+    expect(families).toEqual([{ ...all, questions: 2 }, null])
+    expect(hierarchicalRatio([[[0]]], [[[0]]], quick()).all).toBeNull()
+  })
+  test('refuses denominators of another shape', () => {
+    expect(() => hierarchicalRatio([[[1, 0]]], [[[1]]], quick())).toThrow(/same families, seeds and questions/)
   })
 })

@@ -98,8 +98,8 @@ function drawWeights(weights: Float64Array, uniform: () => number): void {
   for (let i = 0; i < weights.length; i++) weights[Math.floor(uniform() * weights.length)]!++
 }
 
-/** Mean of one family (seeds x questions, row-major) under the drawn weights. */
-function weightedMean(scores_SQ: Float64Array, weight_S: Float64Array, weight_Q: Float64Array): number {
+/** Sum of one family (seeds x questions, row-major) under the drawn weights. */
+function weightedSum(scores_SQ: Float64Array, weight_S: Float64Array, weight_Q: Float64Array): number {
   const questions = weight_Q.length
   let sum = 0
   for (let s = 0; s < weight_S.length; s++) {
@@ -109,36 +109,95 @@ function weightedMean(scores_SQ: Float64Array, weight_S: Float64Array, weight_Q:
     for (let q = 0; q < questions; q++) rowSum += weight_Q[q]! * scores_SQ[s * questions + q]!
     sum += weight * rowSum
   }
-  return sum / (weight_S.length * questions)
+  return sum
 }
+
+/** Draws seeds, and each family's questions, `replicates` times. */
+function eachReplicate(
+  { seeds, questions }: ReturnType<typeof checkScores>,
+  options: BootstrapOptions,
+  use: (replicate: number, weight_S: Float64Array, weights_M: readonly Float64Array[]) => void,
+): void {
+  const uniform = createUniform(options.seed)
+  const weight_S = new Float64Array(seeds)
+  const weights_M = questions.map((count) => new Float64Array(count))
+  for (let r = 0; r < options.replicates; r++) {
+    drawWeights(weight_S, uniform)
+    for (const weights of weights_M) drawWeights(weights, uniform)
+    use(r, weight_S, weights_M)
+  }
+}
+
+const flatFamilies = (scores: ScoresMSQ): Float64Array[] => scores.map((family) => Float64Array.from(family.flat()))
 
 /** Interval of the mean over families (equal weights), and of each family, from the same draws. */
 export function hierarchicalBootstrap(
   scores: ScoresMSQ,
   options: BootstrapOptions = defaultBootstrap,
 ): { readonly mean: Estimate; readonly families: readonly Estimate[] } {
-  const { seeds, questions } = checkScores(scores)
+  const sizes = checkScores(scores)
+  const { seeds, questions } = sizes
   const { replicates, level } = options
-  const uniform = createUniform(options.seed)
-  const flat_M = scores.map((family) => Float64Array.from(family.flat()))
+  const flat_M = flatFamilies(scores)
   const means_M = scores.map(() => new Float64Array(replicates))
   const overall = new Float64Array(replicates)
-  const weight_S = new Float64Array(seeds)
-  const weights_M = questions.map((count) => new Float64Array(count))
-  for (let r = 0; r < replicates; r++) {
-    drawWeights(weight_S, uniform)
+  eachReplicate(sizes, options, (r, weight_S, weights_M) => {
     for (let m = 0; m < flat_M.length; m++) {
-      drawWeights(weights_M[m]!, uniform)
-      const value = weightedMean(flat_M[m]!, weight_S, weights_M[m]!)
+      const value = weightedSum(flat_M[m]!, weight_S, weights_M[m]!) / (seeds * questions[m]!)
       means_M[m]![r] = value
       overall[r]! += value / flat_M.length
     }
-  }
+  })
   const points = scores.map((family) => mean(family.map((row) => mean(row))))
   const all = questions.reduce((a, b) => a + b, 0)
   return {
     mean: estimateOf(overall, mean(points), level, { seeds, questions: all }),
     families: points.map((p, m) => estimateOf(means_M[m]!, p, level, { seeds, questions: questions[m]! })),
+  }
+}
+
+export type RatioEstimate = Omit<Estimate, 'p'>
+
+/**
+ * Interval of a rate whose base is itself drawn, such as right rollouts of tool-using ones: sum of numerators / sum of denominators over all families, and of each
+ * family, from the draws of hierarchicalBootstrap. Null where nothing was there to count; replicates that drew nothing to count are left out.
+ */
+export function hierarchicalRatio(
+  numerators: ScoresMSQ,
+  denominators: ScoresMSQ,
+  options: BootstrapOptions = defaultBootstrap,
+): { readonly all: RatioEstimate | null; readonly families: readonly (RatioEstimate | null)[] } {
+  const sizes = checkScores(numerators)
+  const other = checkScores(denominators)
+  if (other.seeds !== sizes.seeds || other.questions.join() !== sizes.questions.join())
+    throw new Error('hierarchicalRatio: numerators and denominators need the same families, seeds and questions.')
+  const [above_M, below_M] = [flatFamilies(numerators), flatFamilies(denominators)]
+  // one more than families: all together
+  const ratios = [...above_M, above_M].map(() => [] as number[])
+  const keep = (i: number, above: number, below: number) => below > 0 && ratios[i]!.push(above / below)
+  eachReplicate(sizes, options, (_, weight_S, weights_M) => {
+    let [above, below] = [0, 0]
+    for (const [m, weights] of weights_M.entries()) {
+      const a = weightedSum(above_M[m]!, weight_S, weights)
+      const b = weightedSum(below_M[m]!, weight_S, weights)
+      keep(m, a, b)
+      above += a
+      below += b
+    }
+    keep(weights_M.length, above, below)
+  })
+  const total = (families: readonly Float64Array[]) => families.reduce((n, f) => n + f.reduce((a, b) => a + b, 0), 0)
+  const estimate = (i: number, above: number, below: number, questions: number): RatioEstimate | null => {
+    if (below === 0) return null
+    const { p: _, ...rest } = estimateOf(Float64Array.from(ratios[i]!), above / below, options.level, {
+      seeds: sizes.seeds,
+      questions,
+    })
+    return { ...rest, replicates: options.replicates }
+  }
+  return {
+    all: estimate(above_M.length, total(above_M), total(below_M), total([Float64Array.from(sizes.questions)])),
+    families: above_M.map((above, m) => estimate(m, total([above]), total([below_M[m]!]), sizes.questions[m]!)),
   }
 }
 

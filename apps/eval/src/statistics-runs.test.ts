@@ -3,9 +3,11 @@ import { describe, expect, test } from 'vitest'
 import {
   bandKind,
   bandsOverSeeds,
+  holmAdjusted,
   interquartileMean,
   meanArea,
   probabilityOfImprovement,
+  ratioOverSeeds,
   trailingMean,
 } from './statistics-runs.ts'
 
@@ -130,5 +132,38 @@ describe('trailingMean', () => {
   test('leaves gaps out', () => {
     expect(trailingMean([1, null, 3, null, null], 2)).toEqual([1, 1, 3, 3, null])
     expect(trailingMean([1, 2, 6], 1)).toEqual([1, 2, 6])
+  })
+})
+
+describe('ratioOverSeeds', () => {
+  test('of sums, not the mean of ratios; few seeds show the extremes of those that have something to count', () => {
+    expect(ratioOverSeeds([1, 8, 0], [2, 10, 0], 'min-max')).toEqual({ mean: 9 / 12, low: 0.5, high: 0.8 })
+    expect(ratioOverSeeds([0, 0], [0, 0], 'min-max')).toBeNull()
+    expect(() => ratioOverSeeds([1], [1, 2], 'min-max')).toThrow(/got 1 and 2/)
+  })
+  test('with equal denominators it is the interval of the mean', () => {
+    const values = [0.1, 0.5, 0.3, 0.9, 0.2, 0.4]
+    const [band] = bandsOverSeeds(
+      values.map((v) => [v]),
+      'interval',
+      quick,
+    )
+    const ratio = ratioOverSeeds(
+      values.map((v) => 4 * v),
+      values.map(() => 4),
+      'interval',
+      quick,
+    )!
+    expect(ratio.mean).toBeCloseTo(band!.mean, 12)
+    expect(ratio.low).toBeCloseTo(band!.low, 12)
+    expect(ratio.high).toBeCloseTo(band!.high, 12)
+  })
+})
+
+describe('holmAdjusted', () => {
+  test("as R's p.adjust(c(.01, .04, .03, .005), 'holm')", () => {
+    expect(holmAdjusted([0.01, 0.04, 0.03, 0.005])).toEqual([0.03, 0.06, 0.06, 0.02].map((v) => expect.closeTo(v, 12)))
+    expect(holmAdjusted([0.7, 0.6])).toEqual([1, 1])
+    expect([holmAdjusted([0.2]), holmAdjusted([])]).toEqual([[0.2], []])
   })
 })

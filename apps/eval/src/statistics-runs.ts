@@ -1,5 +1,6 @@
 /**
- * Statistics over whole runs, one number or one curve a seed: probability of improvement, interquartile mean, bands and areas of learning curves.
+ * Statistics over whole runs, one number or one curve a seed: probability of improvement, interquartile mean, bands and areas of learning curves,
+ * ratios of sums, correction for several tests.
  * Pure functions; not here: questions (statistics-bootstrap.ts). Source of the first two: Agarwal et al. 2021, arXiv 2108.13264 (rliable).
  *
  * Legend: M families (tasks), S seeds.
@@ -138,6 +139,55 @@ function drawnMeans(column: readonly (number | null)[], drawn_RS: Int32Array): F
     if (present > 0) means[count++] = sum / present
   }
   return means.subarray(0, count).sort()
+}
+
+/**
+ * Sum of numerators / sum of denominators over seeds (one of each a seed), with the band that bandsOverSeeds would give it: an interval draws whole seeds, otherwise
+ * the lowest and highest seed. Null where all denominators are 0.
+ */
+export function ratioOverSeeds(
+  numerators: readonly number[],
+  denominators: readonly number[],
+  kind: BandKind,
+  options: BootstrapOptions = defaultBootstrap,
+): Band | null {
+  if (numerators.length !== denominators.length)
+    throw new Error(
+      `ratioOverSeeds: needs a numerator and a denominator a seed, got ${numerators.length} and ${denominators.length}.`,
+    )
+  const seeds = numerators.length
+  const ratioOf = (drawn: readonly number[]): number | null => {
+    const below = drawn.reduce((n, s) => n + denominators[s]!, 0)
+    return below === 0 ? null : drawn.reduce((n, s) => n + numerators[s]!, 0) / below
+  }
+  const every = Array.from({ length: seeds }, (_, s) => s)
+  const all = ratioOf(every)
+  if (all === null) return null
+  const uniform = createUniform(options.seed)
+  const drawn =
+    kind === 'min-max'
+      ? every.map((s) => [s])
+      : Array.from({ length: options.replicates }, () => every.map(() => Math.floor(uniform() * seeds)))
+  const ratios = drawn
+    .map(ratioOf)
+    .filter((v) => v !== null)
+    .sort((a, b) => a - b)
+  const at = (q: number) => quantile(ratios, q)
+  return kind === 'min-max'
+    ? { mean: all, low: at(0), high: at(1) }
+    : { mean: all, low: at((1 - options.level) / 2), high: at((1 + options.level) / 2) }
+}
+
+/** p-values of a family of tests, adjusted so that the chance of any false one is at most the level: Holm 1979, Scandinavian Journal of Statistics 6. In the order given. */
+export function holmAdjusted(p: readonly number[]): number[] {
+  const adjusted = new Array<number>(p.length)
+  let largest = 0
+  const order = p.map((value, i) => ({ value, i })).sort((a, b) => a.value - b.value)
+  for (const [k, { value, i }] of order.entries()) {
+    largest = Math.max(largest, Math.min(1, (p.length - k) * value))
+    adjusted[i] = largest
+  }
+  return adjusted
 }
 
 /** Area under a curve by the trapezoid rule, divided by its width: the mean height, in the unit of y. One point: its height. */
