@@ -3,7 +3,7 @@
  * them are resampled (selection.ts).
  */
 import type { Recipe } from './recipe.ts'
-import { firstAct, promptTokenCount, type Rollout, type RolloutSegment } from './rollout.ts'
+import { firstAct, prefixTokenCount, promptTokenCount, type Rollout, type RolloutSegment } from './rollout.ts'
 
 export interface Key {
   readonly seed: number
@@ -82,8 +82,8 @@ const triggered = (q: Question): number[] => triggeredSources(q.rollouts, q.grou
 
 function callForks(q: Question): Fork[] {
   return triggered(q).map((source) => {
-    const act = firstAct(q.rollouts[source]!)!
-    return fork(q, source, act.start + 1, act)
+    const rollout = q.rollouts[source]!
+    return fork(q, source, prefixTokenCount(rollout), firstAct(rollout)!)
   })
 }
 
@@ -91,7 +91,7 @@ function callForks(q: Question): Fork[] {
 function anyCallForks(q: Question): Fork[] {
   return triggered(q).map((source) =>
     q.rollouts[source]!.segments.filter((s) => s.kind === 'act')
-      .map((act) => fork(q, source, act.start + 1, act))
+      .map((act) => fork(q, source, prefixTokenCount(q.rollouts[source]!, act), act))
       .reduce((best, f) => (f.uncertainty > best.uncertainty ? f : best)),
   )
 }

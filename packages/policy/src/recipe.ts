@@ -72,6 +72,13 @@ export interface RecipeSettings extends LossSettings {
   readonly miniBatches?: number
   /** Passes over a step's rollouts, each of miniBatches updates (verl: ppo_epochs, TRL: num_iterations); count. Default 1: verl, TRL; the paper names no other. */
   readonly epochs?: number
+  /**
+   * Weight of a selected prefix's whole L_AXPO (Eq. 5: the prefix and each of its continuations) in units of an ordinary rollout's, which is 1/N; above 0. It multiplies
+   * the weights of those tokens whatever the aggregation. Default 1: ours, the paper gives none.
+   */
+  readonly prefixWeight?: number
+  /** Which questions the budget reaches first, in every round: those with the most uncertain best fork, or in the order of the batch. Default uncertainty: ours, the paper gives none. */
+  readonly questionOrder?: 'uncertainty' | 'batch'
 }
 
 /** Settings under the name that run folders and tables know them by. */
@@ -112,6 +119,8 @@ export const recipeDefaults = {
   ratioCap: 0,
   klEstimator: 'k3',
   entropyBonus: 0,
+  prefixWeight: 1,
+  questionOrder: 'uncertainty',
 } as const satisfies Required<RecipeSettings>
 
 /** All settings of a recipe, defaults filled in. */
@@ -166,6 +175,8 @@ const rules: Readonly<Record<keyof Recipe, Rule>> = {
   ratioCap: offOr((v) => v >= 1, 'at least 1'),
   klEstimator: oneOf(...klEstimators),
   entropyBonus: finite,
+  prefixWeight: [(v: number) => Number.isFinite(v) && v > 0, 'must be above 0'],
+  questionOrder: oneOf('uncertainty', 'batch'),
 }
 
 /** The names of all settings. */
@@ -176,11 +187,13 @@ const shown = (value: unknown): string =>
 
 /** Settings that contradict each other: which, and what to do. */
 function contradiction(recipe: Required<Recipe>): string | null {
-  const { toolBonus, budget, surrogate, dualClip, ratioCap } = recipe
+  const { toolBonus, budget, surrogate, dualClip, ratioCap, prefixWeight, forkAt } = recipe
   if (toolBonus !== 0 && budget > 0)
     return `toolBonus and budget do not combine, got ${toolBonus} and ${budget}. Set one of them to 0.`
   if (surrogate === 'cispo' && (dualClip !== 0 || ratioCap !== 0))
     return `dualClip and ratioCap have no meaning for cispo, whose ratio is a bounded constant, got ${dualClip} and ${ratioCap}. Set them to 0, or bound the ratio by clipHigh.`
+  if (prefixWeight !== 1 && forkAt === 'observation')
+    return `prefixWeight has no meaning with forkAt observation, whose branches are ordinary rollouts of the group, got ${prefixWeight}. Set it to 1.`
   return null
 }
 

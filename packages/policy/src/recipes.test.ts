@@ -41,7 +41,7 @@ test('the recipes, and what each changes in the defaults', () => {
   })
 })
 
-test('the settings are frozen: twenty-six, beside the name', () => {
+test('the settings are frozen: twenty-eight, beside the name', () => {
   expect(Object.keys(recipeDefaults)).toEqual([
     'rollouts',
     'continuations',
@@ -69,6 +69,8 @@ test('the settings are frozen: twenty-six, beside the name', () => {
     'ratioCap',
     'klEstimator',
     'entropyBonus',
+    'prefixWeight',
+    'questionOrder',
   ])
 })
 

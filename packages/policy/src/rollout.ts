@@ -30,9 +30,8 @@ export function firstAct(rollout: Pick<Rollout, 'segments'>): RolloutSegment | u
   return rollout.segments.find((s) => s.kind === 'act')
 }
 
-/** Tokens up to and including the opening tag of the first tool call: AXPO's t1 together with the prompt. */
-export function prefixTokenCount(rollout: Pick<Rollout, 'segments' | 'id'>): number {
-  const act = firstAct(rollout)
+/** Tokens up to and including the opening tag of a tool call. Of the first, the default, these are AXPO's t1 together with the prompt. */
+export function prefixTokenCount(rollout: Pick<Rollout, 'segments' | 'id'>, act = firstAct(rollout)): number {
   if (!act)
     throw new Error(`prefixTokenCount: ${rollout.id} opened no tool call. Only tool-using rollouts have a prefix.`)
   return act.start + 1

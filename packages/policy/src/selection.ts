@@ -51,10 +51,17 @@ export function allotContinuations(
 
 const mostUncertainFirst = (a: Candidate, b: Candidate): number => b.uncertainty - a.uncertainty || a.source - b.source
 
-/** Breadth-first: every question's best candidate before any second one; within a round, most uncertain first. */
-export function spendBreadthFirst<C extends Candidate>(byQuestion: readonly (readonly C[])[], budget: number): C[] {
+/**
+ * Breadth-first: every question's best candidate before any second one, and so on. The order of the questions is the same in every round: that of their best
+ * candidates, most uncertain first, or the one they come in.
+ */
+export function spendBreadthFirst<C extends Candidate>(
+  byQuestion: readonly (readonly C[])[],
+  budget: number,
+  order: Required<Recipe>['questionOrder'] = 'uncertainty',
+): C[] {
   const ranked = byQuestion.filter((c) => c.length > 0).map((c) => [...c].sort(mostUncertainFirst))
-  ranked.sort((a, b) => mostUncertainFirst(a[0]!, b[0]!))
+  if (order === 'uncertainty') ranked.sort((a, b) => mostUncertainFirst(a[0]!, b[0]!))
   const chosen: C[] = []
   for (let round = 0; chosen.length < budget; round++) {
     const open = ranked.filter((c) => c.length > round)
@@ -77,7 +84,7 @@ export function selectPrefixes(
     forksOf(rollouts, group, settings, key),
   )
   const continuations = allotContinuations(byQuestion.flat().length, budget, recipe)
-  return spendBreadthFirst(byQuestion, continuations.length).map(
+  return spendBreadthFirst(byQuestion, continuations.length, settings.questionOrder).map(
     ({ question, source, prefixTokens, uncertainty }, i): ResamplePlan => ({
       question,
       source,

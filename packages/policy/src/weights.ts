@@ -167,17 +167,25 @@ function offsetsOf(counts: readonly number[]): number[] {
   return offsets
 }
 
+interface Spans {
+  readonly rollouts: readonly Span[]
+  readonly continuations: readonly Span[]
+  /** Sources of which only the prefix is trained. */
+  readonly split: ReadonlyMap<number, number>
+}
+
 /**
  * Spans that are trained. A fork splits its source: the source trains the prefix, the continuations what follows. Not split: the source of a branch (forkAt
  * observation), which stays a rollout like its branches, and one of which nothing sampled was kept (forkAt prompt).
  */
-function spansOf(input: LossInput, streams: Streams): { rollouts: Span[]; continuations: Span[] } {
+function spansOf(input: LossInput, streams: Streams): Spans {
   const { rollouts, plan, continuations } = input
   const branches = settingsOf(input.recipe).forkAt === 'observation'
   const split = new Map<number, number>()
   for (const [index, p] of plan.entries())
     if (!branches && p.prefixTokens > promptTokenCount(rollouts[p.source]!)) split.set(p.source, index)
   return {
+    split,
     rollouts: rollouts.map((r, i): Span => {
       const p = split.get(i)
       return p === undefined
@@ -194,19 +202,22 @@ function spansOf(input: LossInput, streams: Streams): { rollouts: Span[]; contin
   }
 }
 
-/** Weight of one trained token of a sequence with so many trained tokens. */
-function tokenWeights(input: LossInput, total: number): (question: number, tokens: number) => number {
+type TokenWeight = (question: number, tokens: number, selected: boolean) => number
+
+/** Weight of one trained token of a sequence with so many trained tokens. `selected`: part of a selected prefix's L_AXPO (Eq. 5). */
+function tokenWeights(input: LossInput, total: number): TokenWeight {
   const { rollouts, plan, recipe } = input
-  const { forkAt, constantLength } = settingsOf(recipe)
+  const { forkAt, constantLength, prefixWeight } = settingsOf(recipe)
+  const share = (selected: boolean) => (selected ? prefixWeight : 1)
   const groups = groupByQuestion(rollouts)
   const members = new Map([...groups].map(([question, group]) => [question, group.length]))
   // branches are members of the group; continuations come on top of it (Eq. 5)
   if (forkAt === 'observation')
     for (const p of plan) members.set(p.question, members.get(p.question)! + p.continuations)
-  if (recipe.aggregation === 'token-sum') return () => 1
-  if (recipe.aggregation === 'token-mean') return () => 1 / Math.max(1, total)
+  if (recipe.aggregation === 'token-sum') return (_question, _tokens, selected) => share(selected)
+  if (recipe.aggregation === 'token-mean') return (_question, _tokens, selected) => share(selected) / Math.max(1, total)
   const length = (tokens: number) => constantLength || Math.max(1, tokens)
-  return (question, tokens) => 1 / (groups.size * (members.get(question) ?? 1) * length(tokens))
+  return (question, tokens, selected) => share(selected) / (groups.size * (members.get(question) ?? 1) * length(tokens))
 }
 
 /** Everything the loss needs that does not depend on the current weights. */
@@ -221,8 +232,10 @@ export function planLoss(input: LossInput): LossPlan {
   const total = [...counts, ...ownCounts].reduce((a, b) => a + b, 0)
   const weight = tokenWeights(input, total)
   return {
-    rollouts: rollouts.map((r, i) => weigh(r, spans.rollouts[i]!, weight(r.question, counts[i]!))),
-    continuations: continuations.map((c, k) => weigh(c, spans.continuations[k]!, weight(c.question, ownCounts[k]!))),
+    rollouts: rollouts.map((r, i) => weigh(r, spans.rollouts[i]!, weight(r.question, counts[i]!, spans.split.has(i)))),
+    continuations: continuations.map((c, k) =>
+      weigh(c, spans.continuations[k]!, weight(c.question, ownCounts[k]!, true)),
+    ),
     recovered: recovery.recovered,
     trainedTokens: total,
   }
