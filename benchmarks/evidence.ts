@@ -1,76 +1,161 @@
 /**
  * The evidence for the method, by one command: `npm run evidence`. A list of comparisons, each a call of `axpo compare` with fixed settings; with --write their tables, figures and numbers go to
- * results/evidence. What is done already is gone on with. Not here: what a comparison does (apps/train).
+ * results/evidence, each with the command, commit and machine it was made with. What is done already is gone on with. Not here: what a comparison does (apps/train).
  */
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { headlineEasyShare } from '../apps/train/src/compare-plan.ts'
 import { recipes } from '../packages/policy/src/index.ts'
+import { commit, describeMachine } from './report.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 export interface Comparison {
   readonly name: string
+  /** For people: what it is to show. */
+  readonly about: string
   readonly flags: readonly string[]
+  /** Also compared with this recipe, beside the first. */
+  readonly against?: string
 }
 
 /** With one update a step these surrogates differ from GRPO's in nothing but their clips, which then never act. */
 const miniBatches = ['grpo', 'cispo', 'gspo'].map((name) => `benchmarks/recipes/${name}-4.json`)
 
+/** Equal to axpo to the bit where every reward is 0 or 1, as in the suite. Its ground is the toy world (packages/policy/scripts/toy-table.ts). */
+const sameAsAxpo: readonly string[] = ['axpo-graded']
+
 /** Seeds of the map (1, 2) chose the settings; all others are fresh. */
 export const comparisons: readonly Comparison[] = [
-  { name: 'map', flags: ['--recipes', 'grpo,axpo', '--s', '0,.2,.38,.5,.6', '--seeds', '2'] },
+  {
+    name: 'map',
+    about:
+      's, the share of questions that need no tool, from 0 to 0.6: where GRPO loses its tools and where it does not. Two calibration seeds: made to choose the setting of the headline before any of its seeds was run; no evidence of a difference.',
+    flags: ['--recipes', 'grpo,axpo', '--s', '0,.2,.38,.5,.6', '--seeds', '2', '--no-equal-rollouts'],
+  },
   {
     name: 'headline',
+    about:
+      'GRPO against AXPO over 8 fresh seeds: at the headline setting, a milder one, and s = 0 as a control without a gap, where no difference is expected. At equal steps, and at equal rollouts (GRPO goes on until it has spent what AXPO did). With the held-out image search, offered in this evaluation only.',
     flags: [
-      ...['--recipes', 'grpo,axpo', '--s', '.38,.2,0', '--seeds', '8', '--first-seed', '101'],
+      ...['--recipes', 'grpo,axpo', '--s', `${headlineEasyShare},.2,0`, '--seeds', '8', '--first-seed', '101'],
       ...['--equal-rollouts', '--unseen-questions', '60'],
     ],
   },
   {
     name: 'elements',
+    about:
+      'The second ground: questions about the chemical elements from a JSONL file, text only, half of the facts known by heart from fine-tuning; another checkpoint. GRPO against AXPO over 8 fresh seeds.',
     flags: [
-      ...['--recipes', 'grpo,axpo', '--seeds', '8', '--first-seed', '101', '--equal-rollouts'],
+      ...['--recipes', 'grpo,axpo', '--s', '.5', '--seeds', '8', '--first-seed', '101', '--equal-rollouts'],
       ...['--tasks', 'packages/tasks/data/elements.jsonl', '--checkpoint', 'apps/train/checkpoints/elements'],
     ],
   },
   {
     name: 'recipes',
-    flags: ['--recipes', Object.keys(recipes).join(','), '--s', '.38', '--seeds', '6', '--first-seed', '201'],
+    about:
+      'Every recipe and ablation at the headline setting over 6 fresh seeds, compared with GRPO (compare.md) and with AXPO (compare-to-axpo.md). Left out: axpo-graded, the same as axpo where rewards are 0 and 1.',
+    flags: [
+      ...[
+        '--recipes',
+        Object.keys(recipes)
+          .filter((name) => !sameAsAxpo.includes(name))
+          .join(','),
+      ],
+      ...['--s', `${headlineEasyShare}`, '--seeds', '6', '--first-seed', '201', '--no-equal-rollouts'],
+    ],
+    against: 'axpo',
   },
   {
     name: 'mini-batches',
-    flags: ['--recipes', miniBatches.join(','), '--s', '.38', '--seeds', '6', '--first-seed', '201'],
+    about:
+      'GRPO, CISPO and GSPO with four updates a step: only then does the ratio leave 1, so that their clips and surrogates act. 6 seeds, those of the table of recipes.',
+    flags: [
+      ...['--recipes', miniBatches.join(','), '--s', `${headlineEasyShare}`],
+      ...['--seeds', '6', '--first-seed', '201', '--no-equal-rollouts'],
+    ],
   },
 ]
 
-async function compare({ name, flags }: Comparison, out: string, more: readonly string[]): Promise<void> {
-  const args = [
-    join(root, 'apps/train/src/main.ts'),
-    'compare',
-    ...flags,
-    '--device',
-    'cpu',
-    ...more,
-    '--out',
-    join(out, name),
-  ]
-  console.log(`npm run axpo -- ${args.slice(1).join(' ')}`)
-  const child = spawn(process.execPath, [...process.execArgv, ...args], { cwd: root, stdio: 'inherit' })
-  const code = await new Promise((resolve) => child.on('close', resolve))
-  if (code !== 0)
-    throw new Error(`evidence: the comparison ${name} must end well, got exit code ${code}. The same command goes on.`)
+/** How a folder's runs were made, kept beside them. */
+interface Origin {
+  readonly command: string
+  /** More than one where it was gone on with by another version. */
+  readonly commits: readonly string[]
+  readonly machine: ReturnType<typeof describeMachine>
+  readonly began: string
 }
 
-function commit(name: string, out: string): void {
-  const to = join(root, 'benchmarks/results/evidence', name)
+const originFile = 'evidence.json'
+
+const spoken = (args: readonly string[]): string => `npm run axpo -- ${args.join(' ')}`
+
+async function axpo(args: readonly string[]): Promise<void> {
+  console.log(spoken(args))
+  const main = join(root, 'apps/train/src/main.ts')
+  const child = spawn(process.execPath, [...process.execArgv, main, ...args], { cwd: root, stdio: 'inherit' })
+  const code = await new Promise((resolve) => child.on('close', resolve))
+  if (code !== 0)
+    throw new Error(`evidence: axpo ${args[0]} must end well, got exit code ${code}. The same command goes on.`)
+}
+
+function noteOrigin(folder: string, command: string): void {
+  const path = join(folder, originFile)
+  const now = commit()
+  const old = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Origin) : null
+  const commits = [...new Set([...(old?.commits ?? []), now])]
+  const machine = old?.machine ?? describeMachine()
+  const began = old?.began ?? new Date().toISOString().slice(0, 10)
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(path, `${JSON.stringify({ command, commits, machine, began } satisfies Origin, null, 2)}\n`)
+}
+
+/** Hours that one process would have needed. */
+function cellHours(folder: string): number {
+  const { cells } = JSON.parse(readFileSync(join(folder, 'compare-times.json'), 'utf8')) as {
+    cells: { trainSeconds: number[]; evaluateSeconds: number }[]
+  }
+  return cells.reduce((n, c) => n + c.evaluateSeconds + c.trainSeconds.reduce((a, b) => a + b, 0), 0) / 3600
+}
+
+function readme({ name, about, flags, against }: Comparison, folder: string): string {
+  const { commits, machine, began } = JSON.parse(readFileSync(join(folder, originFile), 'utf8')) as Origin
+  const { cpu, memoryGiB, system, node } = machine
+  const files = ['compare', ...(against ? [`compare-to-${against}`] : [])]
+  return `# Evidence: ${name}
+
+${about}
+
+${files.map((file) => `[${file}.md](${file}.md): tables; ${file}.html: the same with figures; ${file}.json: the numbers`).join('. ')}.
+
+\`\`\`
+npm run evidence -- --only ${name} --write
+\`\`\`
+
+which calls \`${spoken(['compare', ...flags, '--device', 'cpu'])}\`. The same seeds and version give the same figures, wall times aside.
+
+Commit ${commits.join(', then ')}; ${began}; ${cpu}, ${memoryGiB} GiB, ${system}, Node ${node}; ${cellHours(folder).toFixed(1)} hours of one core.
+`
+}
+
+/** Results travel: tables, figures and numbers, no runs. */
+function write(comparison: Comparison, folder: string): void {
+  const to = join(root, 'benchmarks/results/evidence', comparison.name)
   mkdirSync(to, { recursive: true })
-  for (const file of ['compare.md', 'compare.html', 'compare.json'])
-    if (existsSync(join(out, name, file))) cpSync(join(out, name, file), join(to, file))
+  for (const file of readdirSync(folder))
+    if (/^compare(-to-.+)?\.(md|html|json)$/.test(file)) copyFileSync(join(folder, file), join(to, file))
+  writeFileSync(join(to, 'README.md'), readme(comparison, folder))
   console.log(`written: ${to}`)
 }
+
+const usage = `npm run evidence -- [--only ${comparisons.map((c) => c.name).join(',')}] [--out FOLDER] [--build plain|fma|wide] [--read] [--write]
+  --out    where the runs are; default runs/evidence. What is there is gone on with
+  --build  of the CPU kernels; wide is the fastest, with the bits of fma
+  --read   no runs: tables of what is finished
+  --write  tables, figures and numbers to benchmarks/results/evidence`
 
 export async function evidence(args: readonly string[]): Promise<void> {
   const names = comparisons.map((c) => c.name)
@@ -80,16 +165,24 @@ export async function evidence(args: readonly string[]): Promise<void> {
       only: { type: 'string', default: names.join(',') },
       out: { type: 'string', default: join(root, 'runs/evidence') },
       build: { type: 'string' },
+      read: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
     },
   })
+  if (values.help) return console.log(usage)
   const chosen = values.only.split(',')
   const unknown = chosen.find((name) => !names.includes(name))
   if (unknown !== undefined)
     throw new Error(`evidence: --only must be of ${names.join(', ')}, got "${unknown}". Correct it.`)
   for (const comparison of comparisons.filter((c) => chosen.includes(c.name))) {
-    await compare(comparison, values.out, values.build ? ['--build', values.build] : [])
-    if (values.write) commit(comparison.name, values.out)
+    const { name, flags, against } = comparison
+    const folder = join(values.out, name)
+    const call = ['compare', ...flags, '--device', 'cpu', ...(values.build ? ['--build', values.build] : [])]
+    if (!values.read) noteOrigin(folder, spoken(call))
+    await axpo(values.read ? ['compare', '--from', folder] : [...call, '--out', folder])
+    if (against) await axpo(['compare', '--from', folder, '--baseline', against])
+    if (values.write) write(comparison, folder)
   }
 }
 

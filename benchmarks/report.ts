@@ -36,7 +36,7 @@ export function describeMachine() {
   }
 }
 
-function commit(): string {
+export function commit(): string {
   try {
     const git = (...args: string[]) =>
       execFileSync('git', args, {

@@ -19,7 +19,7 @@ import { type Recipe, recipes } from '@axpo/policy'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { recipeArgument } from './command-train.ts'
 import { compare, writeComparison } from './compare.ts'
-import type { ComparePlan } from './compare-plan.ts'
+import { type ComparePlan, headlineEasyShare, rolloutsAStep } from './compare-plan.ts'
 import { isNamed } from './recipe-file.ts'
 
 interface Flags {
@@ -84,17 +84,26 @@ function sha256Of(checkpoint: string): string {
   return createHash('sha256').update(readFileSync(path)).digest('hex')
 }
 
-function planOf(flags: Flags): ComparePlan {
+/** At equal rollouts too, where that can be; whoever asks for it where it cannot is told by the plan's check. */
+function equalRolloutsOf(flags: Flags, asked: boolean, baseline: Recipe): boolean {
+  if (!flags.equalRollouts || asked || rolloutsAStep(baseline, flags) !== null) return flags.equalRollouts
+  console.log(`at equal steps only: ${baseline.name} spends other rollouts in each step; --baseline grpo does not`)
+  return false
+}
+
+/** `asked`: whether --equal-rollouts was given. */
+function planOf(flags: Flags, asked: boolean): ComparePlan {
   const checkpoint = resolve(flags.checkpoint)
   const names = flags.recipes.map(({ name }) => name)
   const own = flags.recipes.filter((recipe) => !isNamed(recipe))
+  const baseline = flags.baseline ?? flags.recipes.find(({ name }) => name === 'grpo') ?? flags.recipes[0]!
   return {
     formatVersion: 1,
     suite: flags.suite,
     ...(flags.tasks === undefined ? {} : openTasksFile(flags.tasks, ['train', 'validation', 'test'])),
     recipes: names,
     ...(own.length > 0 ? { ownRecipes: own } : {}),
-    baseline: flags.baseline?.name ?? (names.includes('grpo') ? 'grpo' : names[0]!),
+    baseline: baseline.name,
     seeds: Array.from({ length: flags.seeds }, (_, i) => flags.firstSeed + i),
     easyShares: [...flags.easyShare],
     steps: flags.steps,
@@ -106,14 +115,14 @@ function planOf(flags: Flags): ComparePlan {
     // the unseen tool is the suite's
     unseenQuestions: flags.tasks === undefined ? flags.unseenQuestions : 0,
     samples: flags.samples,
-    equalRollouts: flags.equalRollouts,
+    equalRollouts: equalRolloutsOf(flags, asked, baseline),
     device: flags.device,
     checkpoint,
     checkpointSha256: sha256Of(checkpoint),
   }
 }
 
-async function run(flags: Flags): Promise<void> {
+async function run(flags: Flags, command: Command): Promise<void> {
   const directory = resolve(flags.from ?? flags.out)
   const bootstrap = { ...defaultBootstrap, replicates: flags.replicates }
   // cells killed by the terminal's Ctrl-C go on where they stood
@@ -122,18 +131,24 @@ async function run(flags: Flags): Promise<void> {
     process.exit(130)
   })
   const processes = flags.jobs || (flags.device === 'cpu' ? availableParallelism() : 1)
-  const text =
+  const asked = command.getOptionValueSource('equalRollouts') === 'cli'
+  const { text, name } =
     flags.from === undefined
       ? await compare({
           directory,
-          plan: planOf(flags),
+          plan: planOf(flags, asked),
           processes,
           keepTrajectories: flags.keepTrajectories,
           ...(flags.build ? { build: flags.build } : {}),
           bootstrap,
         })
-      : writeComparison(directory, bootstrap, processes)
-  console.log(`${text}\n\nwritten: ${relative('.', directory) || '.'}/compare.{json,md,html}`)
+      : writeComparison({
+          directory,
+          bootstrap,
+          processes,
+          ...(flags.baseline ? { baseline: flags.baseline.name } : {}),
+        })
+  console.log(`${text}\n\nwritten: ${relative('.', directory) || '.'}/${name}.{json,md,html}`)
 }
 
 /** `checkpoint`: the one that comes with the project. */
@@ -150,11 +165,17 @@ export function addCompareCommand(program: Command, checkpoint: string): void {
         .default([recipes.grpo, recipes.axpo], 'grpo,axpo'),
     )
     .option('--tasks <file>', 'questions of your own (JSONL, docs/your-own-tasks.md) instead of the suite')
-    .option('--baseline <recipe>', 'what the others are compared with (default: grpo, or the first)', recipeArgument)
+    .option(
+      '--baseline <recipe>',
+      'what the others are compared with (default: grpo, or the first); beside --from, another one of them',
+      recipeArgument,
+    )
     .option('--seeds <n>', 'runs of each recipe', seedCount, 8)
     .option('--first-seed <n>', 'seeds are this one and those after it', integer(0, largestSeed), 1)
     .option('--suite <name>', 'gapworld', suiteName, 'gapworld' as const)
-    .option('--s, --easy-share <list>', 'share of items that need no tool; several make a map', shareList, [0.5])
+    .option('--s, --easy-share <list>', 'share of items that need no tool; several make a map', shareList, [
+      headlineEasyShare,
+    ])
     .option('--steps <n>', 'steps: batches sampled and learnt from', integer(1), 100)
     .option('--questions <n>', 'questions a step', integer(1), 16)
     .option('--learning-rate <rate>', 'of AdamW', positive, 4e-4)
@@ -163,7 +184,8 @@ export function addCompareCommand(program: Command, checkpoint: string): void {
     .option('--validation-questions <n>', 'validation questions', integer(1), 48)
     .option('--unseen-questions <n>', 'test questions of the held-out family with its unseen tool', integer(0), 0)
     .option('--samples <n>', 'rollouts a question in evaluations', integer(1, largestSamples), 8)
-    .option('--equal-rollouts', 'the baseline goes on until it has spent the rollouts of each other recipe', false)
+    .option('--equal-rollouts', 'the baseline goes on until it has spent the rollouts of each other recipe', true)
+    .option('--no-equal-rollouts', 'at equal steps only')
     .option('--checkpoint <folder>', 'where every run starts', checkpoint)
     .addOption(deviceOption().default('cpu'))
     .addOption(buildOption())

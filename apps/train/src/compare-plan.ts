@@ -91,6 +91,9 @@ export function rolloutsAStep(recipe: Recipe, plan: Pick<ComparePlan, 'questions
   return recipe.budget > 0 || (recipe.refillRounds ?? 0) > 0 ? null : recipe.rollouts * plan.questions
 }
 
+/** s of the headline comparison (benchmarks/evidence.ts), chosen on the map before any of its seeds: what `axpo compare` takes by default. */
+export const headlineEasyShare = 0.38
+
 const planFile = 'compare-plan.json'
 
 /** Writes a file beside its place and renames it: under its own name it is whole. */

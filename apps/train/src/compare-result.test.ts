@@ -7,7 +7,7 @@ import { type MadeUp, madeUpPlan, writeMadeUp } from './compare.fixture.ts'
 import { writeComparison } from './compare.ts'
 import { cellJob, savePlan } from './compare-plan.ts'
 import { loadGroups } from './compare-read.ts'
-import { compareResult } from './compare-result.ts'
+import { type CompareResult, compareResult } from './compare-result.ts'
 import { readJson } from './run-folder.ts'
 
 const directories: string[] = []
@@ -127,7 +127,9 @@ describe('results', () => {
     const group = resultOf(directory).groups[0]!
     expect(group.seeds).toEqual([1, 3])
     expect(group.unfinishedSeeds).toEqual([2])
-    expect(writeComparison(directory, bootstrap, 1)).toContain('2 seeds of 3; the others are not finished')
+    expect(writeComparison({ directory, bootstrap, processes: 1 }).text).toContain(
+      '2 seeds of 3; the others are not finished',
+    )
   })
 
   it('refuses a folder without a whole seed, and evaluations made otherwise', () => {
@@ -170,7 +172,7 @@ describe('files', () => {
   it('every interval has its seeds, questions and replicates beside it; figures draw from numbers only', () => {
     const directory = folder()
     writeMadeUp(directory, plan, gap)
-    const text = writeComparison(directory, bootstrap, 2)
+    const { text } = writeComparison({ directory, bootstrap, processes: 2 })
     expect(text).toContain('6 seeds, 12 questions, 300 replicates')
     const markdown = readFileSync(join(directory, 'compare.md'), 'utf8')
     for (const line of markdown.split('\n').filter((l) => l.startsWith('|') && /\[[-+\d]/.test(l)))
@@ -189,18 +191,41 @@ describe('files', () => {
     expect(html.match(/<svg/g)!.length).toBeGreaterThan(25)
   })
 
+  it('compares with another of its recipes on request, in files of their own and at equal steps only', () => {
+    const directory = folder()
+    const small = { ...plan, seeds: [1, 2], easyShares: [0.5] }
+    writeMadeUp(directory, small, gap)
+    const own = writeComparison({ directory, bootstrap, processes: 2 })
+    const first = readFileSync(join(directory, 'compare.json'), 'utf8')
+    const other = writeComparison({ directory, bootstrap, processes: 2, baseline: 'axpo' })
+    expect([own.name, other.name]).toEqual(['compare', 'compare-to-axpo'])
+    expect(readFileSync(join(directory, 'compare.json'), 'utf8')).toBe(first)
+    const [to, from] = [first, readFileSync(join(directory, 'compare-to-axpo.json'), 'utf8')].map(
+      (text) => (JSON.parse(text) as CompareResult).groups[0]!.comparisons,
+    )
+    const pick = (all: typeof to, recipe: string) =>
+      all!.find((d) => d.recipe === recipe && d.at === 'equal steps' && d.metric === 'Pass@1')!
+    expect(pick(from, 'grpo').mean.estimate).toBeCloseTo(-pick(to, 'axpo').mean.estimate, 8)
+    expect(pick(from, 'axpo-random').baseline).toBe('axpo')
+    expect(from!.map((d) => d.at)).not.toContain('equal rollouts')
+    expect(to!.map((d) => d.at)).toContain('equal rollouts')
+    expect(() => writeComparison({ directory, bootstrap, processes: 2, baseline: 'gspo' })).toThrow(
+      /--baseline must be one of --recipes \(grpo, axpo, axpo-random\), got gspo/,
+    )
+  })
+
   it('the same cells give the same bytes; wall times are not among them', () => {
     const directory = folder()
     const small = { ...plan, seeds: [1, 2], easyShares: [0.5] }
     writeMadeUp(directory, small, gap)
-    writeComparison(directory, bootstrap, 2)
+    writeComparison({ directory, bootstrap, processes: 2 })
     const first = readFileSync(join(directory, 'compare.json'), 'utf8')
     const timings = join(
       cellJob(directory, small, { recipe: 'grpo', seed: 1, easyShare: 0.5 }).directory,
       'timings.jsonl',
     )
     writeFileSync(timings, readFileSync(timings, 'utf8').replaceAll('"sampleSeconds":1', '"sampleSeconds":9'))
-    writeComparison(directory, bootstrap, 1)
+    writeComparison({ directory, bootstrap, processes: 1 })
     expect(readFileSync(join(directory, 'compare.json'), 'utf8')).toBe(first)
     expect(first).not.toContain('econds')
     expect(readJson(join(directory, 'compare-times.json'))).toMatchObject({ processes: 1 })

@@ -245,7 +245,13 @@ function ownLine({ plan }: CompareResult): string {
   return own.length === 0 ? '' : ` Recipes of the user's own, by what differs from axpo: ${own.join('; ')}.`
 }
 
+/** What a seed decides. */
+const questionsLine = (plan: CompareResult['plan']): string =>
+  plan.tasks === undefined
+    ? 'All runs train on the same questions in the same order; the seed decides what is sampled.'
+    : 'Runs of one seed train on the same questions in the same order; the seed decides that order and what is sampled.'
+
 export function settingsLine(result: CompareResult): string {
   const { plan } = result
-  return `Recipes ${plan.recipes.join(', ')}; seeds ${plan.seeds.join(', ')}; ${plan.steps} steps of ${plan.questions} questions, learning rate ${plan.learningRate}; ${plan.evalQuestions} test questions at the end and ${plan.validationQuestions} validation questions every ${plan.evalEvery} steps, ${plan.samples} rollouts each. Every run starts from weights ${plan.checkpointSha256.slice(0, 12)}; runs of one seed see the same questions in the same order.${ownLine(result)}`
+  return `Recipes ${plan.recipes.join(', ')}; seeds ${plan.seeds.join(', ')}; ${plan.steps} steps of ${plan.questions} questions, learning rate ${plan.learningRate}; ${plan.evalQuestions} test questions at the end and ${plan.validationQuestions} validation questions every ${plan.evalEvery} steps, ${plan.samples} rollouts each. Every run starts from weights ${plan.checkpointSha256.slice(0, 12)}; ${questionsLine(plan)}${ownLine(result)}`
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openSession } from '@axpo/eval'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { headlineEasyShare } from './compare-plan.ts'
 
 const main = fileURLToPath(new URL('./main.ts', import.meta.url))
 let directory = ''
@@ -29,11 +30,11 @@ function axpo(...args: string[]): { child: ChildProcess; output: () => string; e
 }
 
 const sizes = '--recipes grpo,axpo --seeds 2 --steps 2 --questions 2 --eval-every 1 --eval-questions 6'
-const more = '--validation-questions 3 --samples 4 --equal-rollouts --replicates 200 --checkpoint random'
+const more = '--validation-questions 3 --samples 4 --replicates 200 --checkpoint random'
 const compare = (out: string, jobs: number) => ['compare', ...`${sizes} ${more} --out ${out} --jobs ${jobs}`.split(' ')]
 const result = (out: string) => readFileSync(join(directory, out, 'compare.json'), 'utf8')
 const finished = (out: string) =>
-  globSync('cells/s-0.5/*/seed-*/evaluations/step-000002-test.json', { cwd: join(directory, out) })
+  globSync('cells/s-0.38/*/seed-*/evaluations/step-000002-test.json', { cwd: join(directory, out) })
 
 describe('a comparison', { timeout: 480_000 }, () => {
   it('ends with the same bytes when it was killed, and again from its files alone', async () => {
@@ -41,10 +42,15 @@ describe('a comparison', { timeout: 480_000 }, () => {
     expect(await calm.end, calm.output()).toBe(0)
     expect(calm.output()).toContain('Difference to grpo: Pass@1')
     expect(calm.output()).toMatch(/2 seeds, 6 questions, 200 replicates/)
+    // the headline's setting, and equal rollouts, without being asked for
+    expect(JSON.parse(readFileSync(join(directory, 'calm/compare-plan.json'), 'utf8'))).toMatchObject({
+      easyShares: [headlineEasyShare],
+      equalRollouts: true,
+    })
 
     // killed as soon as a cell has trained a step of its two
     const killed = axpo(...compare('killed', 2))
-    const first = join(directory, 'killed/cells/s-0.5/grpo/seed-1/evaluations/step-000001-validation.json')
+    const first = join(directory, 'killed/cells/s-0.38/grpo/seed-1/evaluations/step-000001-validation.json')
     while (!existsSync(first) && killed.child.exitCode === null) await new Promise((r) => setTimeout(r, 10))
     killed.child.kill('SIGKILL')
     await killed.end
@@ -75,6 +81,7 @@ describe('a comparison', { timeout: 480_000 }, () => {
 
   it.each([
     [['--recipes', 'grpo,ppo', '--s', '0.2,1'], /Unknown recipe "ppo". Choose one of: .*axpo, grpo/],
+    [['--recipes', 'axpo', '--equal-rollouts'], /--equal-rollouts needs a baseline that spends the same rollouts/],
     [['--from', 'nowhere'], /nowhere without compare-plan.json/],
   ])('refuses %j', async (args, message) => {
     const run = axpo('compare', '--checkpoint', 'random', '--out', 'refused', ...args)

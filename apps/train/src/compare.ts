@@ -42,21 +42,43 @@ const significantDigits = 9
 const rounded = (_: string, value: unknown): unknown =>
   typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(significantDigits)) : value
 
-/** Computes and writes compare.json, compare.md, compare.html and compare-times.json from the folder's cells. Returns the text for the terminal. */
-export function writeComparison(directory: string, bootstrap: BootstrapOptions, processes: number): string {
-  const plan = loadPlan(directory)
+/** The plan with another recipe to compare with. Only the plan's own baseline was run to equal rollouts. */
+function planAgainst(plan: ComparePlan, baseline: string): ComparePlan {
+  if (baseline === plan.baseline) return plan
+  const changed = { ...plan, baseline, equalRollouts: false }
+  checkPlan(changed)
+  return changed
+}
+
+export interface WriteOptions {
+  readonly directory: string
+  readonly bootstrap: BootstrapOptions
+  readonly processes: number
+  /** Compared with instead of the plan's; the files are then compare-to-NAME.*. */
+  readonly baseline?: string
+}
+
+/**
+ * Computes and writes compare.json, compare.md, compare.html and compare-times.json from the folder's cells. Returns the text for the terminal and the files'
+ * name without extension.
+ */
+export function writeComparison(options: WriteOptions): { readonly text: string; readonly name: string } {
+  const { directory, bootstrap, processes } = options
+  const own = loadPlan(directory)
+  const plan = planAgainst(own, options.baseline ?? own.baseline)
+  const name = plan.baseline === own.baseline ? 'compare' : `compare-to-${plan.baseline}`
   const groups = loadGroups(directory, plan)
   const result = compareResult(plan, groups, bootstrap)
   const times = timesOf(groups, processes)
-  writeWhole(join(directory, 'compare.json'), `${JSON.stringify(result, rounded, 1)}\n`)
+  writeWhole(join(directory, `${name}.json`), `${JSON.stringify(result, rounded, 1)}\n`)
   writeWhole(join(directory, 'compare-times.json'), `${JSON.stringify(times, rounded, 1)}\n`)
-  writeWhole(join(directory, 'compare.md'), compareMarkdown(result, times))
-  writeWhole(join(directory, 'compare.html'), compareHtml(result, times))
-  return compareText(result, times)
+  writeWhole(join(directory, `${name}.md`), compareMarkdown(result, times))
+  writeWhole(join(directory, `${name}.html`), compareHtml(result, times))
+  return { text: compareText(result, times), name }
 }
 
-export async function compare(options: CompareOptions): Promise<string> {
-  const { directory, plan, processes } = options
+export async function compare(options: CompareOptions): Promise<ReturnType<typeof writeComparison>> {
+  const { directory, plan, processes, bootstrap } = options
   checkPlan(plan)
   const release = await lockFolder(directory, 0)
   try {
@@ -64,7 +86,7 @@ export async function compare(options: CompareOptions): Promise<string> {
     await runCells(jobs(options), processes)
     // only now is it known how many rollouts each recipe spent
     if (plan.equalRollouts) await runCells(jobs(options), processes)
-    return writeComparison(directory, options.bootstrap, processes)
+    return writeComparison({ directory, bootstrap, processes })
   } finally {
     release()
   }

@@ -93,12 +93,12 @@ describe('questions of a file', { timeout: 240_000 }, () => {
     for (const arm of result.groups[0]!.arms) expect(Object.keys(arm.passAt1.families)).toEqual(['digits'])
 
     const questions = async (recipe: string, seed: number) => {
-      const seen = await rolloutsOf(join(out, 'cells', 's-0.5', recipe, `seed-${seed}`, 'trajectories.msgpack'))
+      const seen = await rolloutsOf(join(out, 'cells', 's-0.38', recipe, `seed-${seed}`, 'trajectories.msgpack'))
       expect(new Set(seen.map((t) => `${t.family} ${t.split}`))).toEqual(new Set(['digits train']))
       return [...new Set(seen.map((t) => t.questionId))]
     }
     for (const seed of [1, 2]) expect(await questions('axpo', seed)).toEqual(await questions('grpo', seed))
-    const test = globSync('cells/s-0.5/*/seed-*/evaluations/step-000002-test.json', { cwd: out })
+    const test = globSync('cells/s-0.38/*/seed-*/evaluations/step-000002-test.json', { cwd: out })
     expect(test).toHaveLength(4)
     for (const path of test) {
       const { rows } = JSON.parse(readFileSync(join(out, path), 'utf8')) as { rows: [string, string][] }
@@ -122,7 +122,7 @@ describe('questions of a file', { timeout: 240_000 }, () => {
       'third',
     ]
     expect((await axpo(...compare)).code).toBe(0)
-    const run = join('third', 'cells', 's-0.5', 'grpo', 'seed-1')
+    const run = join('third', 'cells', 's-0.38', 'grpo', 'seed-1')
     const resume = ['train', '--device', 'cpu', '--resume', run]
     writeTasks('changing.jsonl', splits.toReversed())
     for (const [args, message] of [
