@@ -54,8 +54,35 @@ test.each([
     { base: 'axpo', toolBonus: 0.1 },
     /toolBonus and budget do not combine, got 0\.1 and 0\.25\. Set one of them to 0\./,
   ],
+  [{ prefixWeight: 0 }, /prefixWeight must be above 0, got 0/],
+  [{ questionOrder: 'random' }, /questionOrder must be one of: uncertainty, batch, got "random"/],
+  [{ base: 'arpo', prefixWeight: 2 }, /prefixWeight has no meaning with forkAt observation, .*got 2\. Set it to 1\./],
+  [
+    { forkAt: 'prompt', prefixCredit: true },
+    /^recipe mine: prefixCredit must have an effect, got true without a prefix .*, which forkAt prompt has not\. Set it to false\.$/,
+  ],
+  [{ base: 'arpo', prefixCredit: true }, /prefixCredit must have an effect, .* which forkAt observation has not/],
+  [
+    { base: 'grpo', prefixWeight: 2 },
+    /prefixWeight must have an effect, got 2 without a budget above 0\. Leave it out/,
+  ],
+  [{ base: 'grpo', ranking: 'entropy' }, /ranking must have an effect, got "entropy" without a budget above 0/],
+  [{ base: 'dr-grpo', epsilon: 1e-4 }, /epsilon must have an effect, got 0\.0001 without scale 'group'/],
+  [{ base: 'cispo', constantLength: 192 }, /constantLength must have an effect, .*'sequence-mean'\. Leave it out\./],
+  [{ klWeight: 0, klEstimator: 'k1' }, /klEstimator must have an effect, got "k1" without a klWeight above 0/],
 ])('%j is refused, with what to correct', (value, message) => {
   expect(() => extendRecipe(value, 'mine')).toThrow(message)
+})
+
+test('a default written out passes: a whole list of settings stays a recipe', () => {
+  for (const base of [recipes.grpo, recipes.axpo, recipes['dr-grpo'], recipes.cispo])
+    expect(settingsOf(extendRecipe({ ...settingsOf(base), name: 'whole' }, 'whole'))).toEqual({
+      ...settingsOf(base),
+      name: 'whole',
+    })
+  expect(extendRecipe({ forkAt: 'prompt', prefixCredit: false }, 'mine').prefixCredit).toBe(false)
+  // what the base has is not the user's claim
+  expect(extendRecipe({ base: 'axpo-scratch', continuations: 8 }, 'mine').forkAt).toBe('prompt')
 })
 
 test('property: whatever JSON stands there, a recipe comes out whole or one error says why', () => {

@@ -1,5 +1,5 @@
 /** A recipe of the user's from JSON: a name, the recipe it starts from, and what it changes there. Not here: reading the file (apps/train). */
-import { checkRecipe, type Recipe, settingNames } from './recipe.ts'
+import { checkRecipe, type Recipe, recipeDefaults, settingNames, settingsOf } from './recipe.ts'
 import { findRecipe, recipes } from './recipes.ts'
 
 /** Letters inserted, deleted or exchanged to come from one word to the other. */
@@ -46,6 +46,49 @@ function baseOf(value: unknown): Recipe {
   return findRecipe(value)
 }
 
+type Settings = Required<Recipe>
+type Field = Exclude<keyof Settings, 'name'>
+
+const forkFields: readonly Field[] = [
+  'continuations',
+  'ranking',
+  'prefixCredit',
+  'separateGroups',
+  'forkAt',
+  'adaptiveContinuations',
+  'prefixWeight',
+  'questionOrder',
+]
+const isDefault = (settings: Settings, field: Field): boolean => settings[field] === recipeDefaults[field]
+
+/**
+ * What a setting lacks for it to do anything in these settings, or null. A default that is written out claims nothing and passes, except prefix credit, which
+ * says of itself that it is given.
+ */
+function missing(settings: Settings, field: Field): string | null {
+  const { forkAt, budget, scale, aggregation, klWeight } = settings
+  if (field === 'prefixCredit' && settings.prefixCredit && (forkAt === 'prompt' || forkAt === 'observation'))
+    return `a prefix of the source's own that it goes to, which forkAt ${forkAt} has not. Set it to false`
+  if (isDefault(settings, field)) return null
+  if (forkFields.includes(field) && budget === 0) return 'a budget above 0. Leave it out, or give a budget'
+  if ((field === 'ddof' || field === 'epsilon') && scale === 'none') return "scale 'group'. Leave it out"
+  if (field === 'constantLength' && aggregation !== 'sequence-mean') return "aggregation 'sequence-mean'. Leave it out"
+  if (field === 'klEstimator' && klWeight === 0) return 'a klWeight above 0. Leave it out, or give one'
+  return null
+}
+
+/** Throws on what was written into a recipe but would do nothing there. Named recipes and runs' configurations are whole lists of settings and are not asked. */
+function checkChanges(recipe: Recipe, changes: readonly string[]): void {
+  const settings = settingsOf(recipe)
+  for (const field of changes as Field[]) {
+    const lacks = missing(settings, field)
+    if (lacks !== null)
+      throw new Error(
+        `recipe ${recipe.name}: ${field} must have an effect, got ${JSON.stringify(settings[field])} without ${lacks}.`,
+      )
+  }
+}
+
 /** `value`: { name?, base? (axpo), and settings that differ from the base's }. `fallbackName` is for one without a name, such as its file's. Throws with what to correct. */
 export function extendRecipe(value: unknown, fallbackName: string): Recipe {
   if (value === null || typeof value !== 'object' || Array.isArray(value))
@@ -61,5 +104,6 @@ export function extendRecipe(value: unknown, fallbackName: string): Recipe {
       )
   const recipe = { ...baseOf(base), ...(changes as Partial<Recipe>), name }
   checkRecipe(recipe)
+  checkChanges(recipe, Object.keys(changes))
   return recipe
 }

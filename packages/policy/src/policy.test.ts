@@ -1,6 +1,7 @@
 import { type Advantage, loadAdvantage } from '@axpo/advantage'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { continuationsOf } from './batches.fixture.ts'
 import {
   checkRecipe,
   diagnose,
@@ -13,6 +14,7 @@ import {
   recipes,
   selectPrefixes,
   sequenceLoss,
+  spendBreadthFirst,
   triggeredSources,
 } from './index.ts'
 import { syntheticRollout } from './sample.ts'
@@ -111,6 +113,34 @@ describe('selection', () => {
     )
   })
 
+  test('the order of the questions: by their best candidate, most uncertain first, and the same in every round; or as they come', () => {
+    const candidate = (question: number, source: number, uncertainty: number) => ({ question, source, uncertainty })
+    const byQuestion = [
+      [candidate(0, 0, 0.2), candidate(0, 1, 0.8)],
+      [candidate(1, 2, 0.5), candidate(1, 3, 0.4)],
+      [candidate(2, 4, 0.1), candidate(2, 5, 0.9), candidate(2, 6, 0.3)],
+    ]
+    const sources = (budget: number, order?: 'uncertainty' | 'batch') =>
+      spendBreadthFirst(byQuestion, budget, order).map((c) => c.source)
+    // second round: 0.3, 0.2, 0.4 in the order of 0.9, 0.8, 0.5
+    expect(sources(9)).toEqual([5, 1, 2, 6, 0, 3, 4])
+    expect(sources(2, 'uncertainty')).toEqual([5, 1])
+    expect(sources(9, 'batch')).toEqual([1, 2, 5, 0, 3, 6, 4])
+    expect(sources(2, 'batch')).toEqual([1, 2])
+  })
+
+  test('property: the first round visits the questions in the order that the recipe asks for', () => {
+    fc.assert(
+      fc.property(batch, fc.constantFrom('uncertainty', 'batch'), (rollouts, questionOrder) => {
+        const plan = selectPrefixes(rollouts, { ...wide, questionOrder }, key)
+        const first = plan.filter((p, at) => plan.findIndex((q) => q.question === p.question) === at)
+        for (const [at, p] of first.slice(1).entries())
+          if (questionOrder === 'batch') expect(p.question).toBeGreaterThan(first[at]!.question)
+          else expect(p.uncertainty).toBeLessThanOrEqual(first[at]!.uncertainty)
+      }),
+    )
+  })
+
   test('the budget of the paper: 16 questions x 8 rollouts, rho 0.25, K 4 -> 8 prefixes', () => {
     expect(prefixBudget(128, recipes.axpo)).toBe(8)
     expect(prefixBudget(15, recipes.axpo)).toBe(0)
@@ -201,6 +231,42 @@ describe('weights', () => {
     expect(new Set(every).size).toBe(1)
     expect(every.length).toBe(flat.trainedTokens)
     expect(every.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 5)
+  })
+
+  test('prefixWeight scales all of L_AXPO, prefix and continuations, and nothing else, in every aggregation', () => {
+    const rollouts = [0, 1].flatMap((question) =>
+      [0, 1].map((sample) => syntheticRollout({ question, sample, tool: question === 0, reward: 0 })),
+    )
+    const sums = (recipe: Recipe) => {
+      const { plan, loss } = fullPlan(rollouts, { ...wide, budget: 0.5, ...recipe })
+      const of = (s: { readonly weights: Float32Array }) => s.weights.reduce((a, b) => a + b, 0)
+      const sources = new Set(plan.map((p) => p.source))
+      return {
+        selected: [...loss.rollouts.filter((_, i) => sources.has(i)), ...loss.continuations].map(of),
+        others: loss.rollouts.filter((_, i) => !sources.has(i)).map(of),
+      }
+    }
+    for (const aggregation of ['sequence-mean', 'token-mean', 'token-sum'] as const) {
+      const plain = sums({ ...wide, budget: 0.5, aggregation })
+      expect(plain.selected).toHaveLength(3)
+      expect(sums({ ...wide, budget: 0.5, aggregation, prefixWeight: 1 })).toEqual(plain)
+      const halved = sums({ ...wide, budget: 0.5, aggregation, prefixWeight: 0.5 })
+      expect(halved.others).toEqual(plain.others)
+      expect(halved.selected).toEqual(plain.selected.map((w) => w / 2))
+    }
+    // nothing of the source is kept: it stays an ordinary rollout, only its continuations are scaled
+    const scratch = { ...wide, budget: 0.5, forkAt: 'prompt', prefixWeight: 0.5 } as const
+    const plan = selectPrefixes(rollouts, scratch, key)
+    const loss = planLoss({
+      rollouts,
+      plan,
+      continuations: continuationsOf(rollouts, plan, () => 1),
+      recipe: scratch,
+      advantage,
+    })
+    const total = (s: { readonly weights: Float32Array }) => s.weights.reduce((a, b) => a + b, 0)
+    for (const s of loss.rollouts) expect(total(s)).toBeCloseTo(1 / 4, 6)
+    for (const s of loss.continuations) expect(total(s)).toBeCloseTo(1 / 8, 6)
   })
 
   test('ablations: no credit leaves GRPO value on a recovered prefix; joint groups normalise over N + K', () => {
