@@ -1,7 +1,6 @@
 import { checkTrajectory, type Trajectory } from '@axpo/trajectory'
 import { beforeEach, expect, test } from 'vitest'
 import {
-  type ChatCodec,
   createSearchTool,
   createToolRegistry,
   createZoomTool,
@@ -11,50 +10,10 @@ import {
   rollout,
   rolloutMany,
   type SampleRequest,
-  type Task,
   type Tool,
 } from './index.ts'
+import { answer, call, codec, encode, kinds, task, text, zoom } from './scripted.fixture.ts'
 
-const tags = [
-  '<|im_start|>',
-  '<|im_end|>',
-  '<|vision_start|>',
-  '<|vision_end|>',
-  '<|image_pad|>',
-  '<tool_call>',
-  '</tool_call>',
-  '<tool_response>',
-  '</tool_response>',
-  '<think>',
-  '</think>',
-]
-const pattern = new RegExp(`(${tags.map((t) => t.replaceAll('|', '\\|')).join('|')})`)
-const encode = (text: string): number[] =>
-  text.split(pattern).flatMap((p) => (tags.includes(p) ? [1000 + tags.indexOf(p)] : [...p].map((c) => c.charCodeAt(0))))
-const decode = (ids: ArrayLike<number>): string =>
-  Array.from(ids, (i) => (i >= 1000 ? tags[i - 1000]! : String.fromCharCode(i))).join('')
-
-/** One token a character, tags from 1000 on, four pads an image. */
-const codec: ChatCodec = {
-  encode,
-  decode,
-  tokenId: (token) => 1000 + tags.indexOf(token),
-  renderPrompt: (messages) =>
-    `${messages.map((m) => `<|im_start|>${m.role}\n${typeof m.content === 'string' ? m.content : m.content.map((c) => (c.type === 'image' ? '<|vision_start|><|image_pad|><|vision_end|>' : c.text)).join('')}<|im_end|>\n`).join('')}<|im_start|>assistant\n<think>\n`,
-  imageTokenCount: () => 4,
-}
-
-const original = { width: 128, height: 128, data: new Uint8Array(128 * 128 * 3).fill(7) }
-const task: Task = {
-  questionId: 'q',
-  family: 'zoom',
-  split: 'train',
-  messages: [{ role: 'user', content: [{ type: 'image' }, { type: 'text', text: 'digit?' }] }],
-  images: [original],
-  tools: ['image_zoom_in_tool', 'search', 'slow', 'broken'],
-  documents: [{ id: 'd', title: 'e1 a1', text: '3' }],
-  grade: (answer) => (answer === '2' ? 1 : 0),
-}
 const slow: Tool = {
   spec: { type: 'function', function: { name: 'slow', description: '', parameters: { type: 'object' } } },
   run: () => new Promise(() => {}),
@@ -99,12 +58,6 @@ const job = (sample: number, more: Partial<RolloutJob> = {}): RolloutJob => ({
   sample,
   ...more,
 })
-const call = (name: string, args: string) =>
-  `look\n</think>\n\n<tool_call>\n{"name": "${name}", "arguments": ${args}}\n</tool_call>`
-const zoom = call('image_zoom_in_tool', '{"bbox_2d": [0, 0, 250, 250], "label": "", "img_idx": 0}')
-const answer = 'so\n</think>\n\n2<|im_end|>'
-const kinds = (t: Trajectory) => t.segments.map((s) => s.kind).join(' ')
-const text = (t: Trajectory, from = 0, to = t.tokens.length) => decode(t.tokens.slice(from, to))
 
 beforeEach(() => {
   requests = []

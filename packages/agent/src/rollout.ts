@@ -27,11 +27,11 @@ export interface Task {
 export interface Limits {
   /** Tool turns an episode may take. */
   readonly turns: number
-  /** Sampled tokens a turn. */
+  /** Sampled tokens a turn; of a turn that a continuation goes on with, those after the fork. */
   readonly turnTokens: number
   /** Tokens of the whole context. */
   readonly contextTokens: number
-  /** Calls in a row that may fail to parse or validate. */
+  /** Calls in a row that may fail to parse or validate; a continuation counts its own. */
   readonly invalidCalls: number
 }
 
@@ -200,7 +200,7 @@ class Episode {
     const tokens = Int32Array.from(this.context.tokens)
     return sampler.sample({
       tokens,
-      images: this.context.images,
+      images: [...this.context.images],
       maxTokens,
       stopTokens: [this.ids.callEnd, this.ids.turnEnd],
       temperature,
@@ -213,7 +213,10 @@ class Episode {
     const { context } = this
     const turnStart = turnStartOf(context)
     const result = await this.sample()
-    if (!result) return { finish: 'length', answer: null, invalid: false }
+    if (!result) {
+      this.closeInherited()
+      return { finish: 'length', answer: null, invalid: false }
+    }
     for (const [i, id] of result.tokens.entries()) context.push(id, result.logprobs[i]!, result.entropies[i]!, 1)
     const parsed = parseTurn(context.tokens.slice(turnStart), this.ids, (ids) => this.setting.codec.decode(ids))
     const version = result.weightVersion
@@ -226,6 +229,13 @@ class Episode {
       return { finish: 'answer', answer: parsed.answer, invalid: false }
     }
     return this.act(turnStart, parsed.callStart, parsed.call, version, last)
+  }
+
+  /** A fork inside a segment and no room to go on: its inherited tokens belong to no call or answer. */
+  private closeInherited(): void {
+    const covered = this.context.segments.at(-1)?.end ?? 0
+    const open = this.job.prefix?.parent.segments.find((s) => s.start === covered)
+    if (open) this.context.segment('failure', covered, open.weightVersion)
   }
 
   /** Closes a turn: thinking up to `at` (after a fork it is the parent's segment already), then its call or answer. */
