@@ -15,9 +15,7 @@ import { syntheticRollout } from './sample.ts'
 
 const key = { seed: 4, step: 7 }
 const all = { budget: 8 }
-const kinds: Recipe[] = (
-  ['axpo', 'axpo-scratch', 'axpo-no-tool-too', 'axpo-any-call', 'axpo-adaptive', 'axpo-random', 'arpo'] as const
-).map((name) => recipes[name])
+const kinds: Recipe[] = Object.values(recipes).filter((r) => r.budget > 0)
 const make = (...list: Omit<Parameters<typeof syntheticRollout>[0], 'question' | 'sample'>[]): Rollout[] =>
   list.map((r, sample) => syntheticRollout({ ...r, question: 0, sample }))
 const forks = (rollouts: readonly Rollout[], recipe: Recipe) =>

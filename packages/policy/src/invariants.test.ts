@@ -23,21 +23,29 @@ beforeAll(async () => {
 const key = { seed: 4, step: 7 }
 const runs = { numRuns: 60 }
 
-/** Every kind of fork, with budget for many. */
-const forking: Recipe[] = (
-  [
-    'axpo',
-    'axpo-scratch',
-    'axpo-no-tool-too',
-    'axpo-any-call',
-    'axpo-adaptive',
-    'axpo-random',
-    'axpo-entropy',
-    'arpo',
-  ] as const
-).map((name) => ({ ...recipes[name], budget: 0.8, continuations: name === 'arpo' ? 1 : 3 }))
+/** Every recipe that can fork, whoever adds it, with budget for many. */
+const forking: Recipe[] = Object.values(recipes)
+  .filter((r: Recipe) => r.budget > 0)
+  .map((r) => ({ ...r, budget: 0.8, continuations: r.continuations === 1 ? 1 : 3 }))
+const branching = forking.filter((r) => r.forkAt === 'observation')
 const recipe = fc.constantFrom(...forking)
-const splitting = fc.constantFrom(...forking.filter((r) => r.forkAt !== 'observation'))
+/** Continuations that come on top of the group, which they may or may not join. */
+const splitting = fc.constantFrom(...forking.filter((r) => !branching.includes(r)))
+const apart = fc.constantFrom(...forking.filter((r) => !branching.includes(r) && r.separateGroups))
+
+/** The same losses without any fork: what of a recipe is not about forks. */
+const withoutForks = (settings: Recipe): Recipe => ({
+  ...settings,
+  budget: 0,
+  ranking: 'mean-probability',
+  prefixCredit: true,
+  separateGroups: true,
+  forkAt: 'call',
+  adaptiveContinuations: false,
+  rewardThreshold: 1,
+  prefixWeight: 1,
+  questionOrder: 'uncertainty',
+})
 
 interface Step {
   readonly rollouts: readonly Rollout[]
@@ -71,7 +79,11 @@ describe('advantages', () => {
   test('equal an independent reading of Eq. 2 to 4, to the bit', () => {
     fc.assert(
       fc.property(batches(), fc.array(fc.constantFrom(0, 1), { minLength: 5, maxLength: 5 }), (rollouts, rewards) => {
-        const { plan, continuations, loss } = step(rollouts, forking[0]!, (k) => rewards[k % 5]!)
+        const { plan, continuations, loss } = step(
+          rollouts,
+          { ...recipes.axpo, budget: 0.8, continuations: 3 },
+          (k) => rewards[k % 5]!,
+        )
         const normal = (r: readonly number[]) => [...advantage.group(r, [0, r.length])]
         const expected = rollouts.map((r) => {
           const group = rollouts.filter((o) => o.question === r.question)
@@ -97,7 +109,8 @@ describe('advantages', () => {
   test('sum to 0 in every ordinary group, in every prefix and in every joint group', () => {
     fc.assert(
       fc.property(batches([0, 0.25, 1]), recipe, (rollouts, settings) => {
-        const { plan, loss, continuations } = step(rollouts, settings)
+        // prefix credit takes one source at a time out of the joint group's sum: it is looked at without
+        const { plan, loss, continuations } = step(rollouts, { ...settings, prefixCredit: settings.separateGroups })
         const grpo = grpoOf(rollouts, settings)
         const zero = (values: readonly SequenceWeights[]) =>
           expect(values.reduce((sum, s) => sum + s.advantage, 0)).toBeCloseTo(0, 9)
@@ -115,13 +128,30 @@ describe('advantages', () => {
     )
   })
 
+  test('prefix credit in a joint group changes the sources of its forks and nobody else', () => {
+    fc.assert(
+      fc.property(batches(), (rollouts) => {
+        const [credit, none] = [true, false].map((prefixCredit) =>
+          step(rollouts, { ...recipes['axpo-joint'], budget: 0.8, continuations: 3, prefixCredit }),
+        )
+        const sources = new Set(credit!.plan.map((p) => p.source))
+        for (const [i, own] of credit!.loss.rollouts.entries()) {
+          if (sources.has(i)) expect(own.advantage).toBeGreaterThanOrEqual(none!.loss.rollouts[i]!.advantage)
+          else expect(same(own, none!.loss.rollouts[i]!)).toBe(true)
+        }
+        expect(credit!.loss.continuations).toEqual(none!.loss.continuations)
+      }),
+      runs,
+    )
+  })
+
   test('a constant added to all rewards and to the threshold changes nothing', () => {
     fc.assert(
       fc.property(batches(), recipe, fc.constantFrom(-1, 2, 0.5), (rollouts, settings, c) => {
         const plain = step(rollouts, settings)
         const shifted = step(
           rollouts.map((r) => ({ ...r, reward: r.reward + c })),
-          { ...settings, rewardThreshold: 1 + c },
+          { ...settings, rewardThreshold: (settings.rewardThreshold ?? 1) + c },
           (k) => (k % 3 === 0 ? 1 : 0) + c,
         )
         expect(shifted.plan).toEqual(plain.plan)
@@ -181,7 +211,7 @@ describe('streams and masks', () => {
         ] as const) {
           const { plan, loss } = step(batch, s)
           expect(plan).toEqual([])
-          const grpo = step(batch, recipes.grpo).loss.rollouts
+          const grpo = step(batch, withoutForks(s)).loss.rollouts
           expect(loss.rollouts.every((own, i) => same(own, grpo[i]!))).toBe(true)
         }
       }),
@@ -191,7 +221,9 @@ describe('streams and masks', () => {
 
   test('resampling never changes a rollout that was not selected', () => {
     fc.assert(
-      fc.property(batches(), splitting, (rollouts, settings) => {
+      fc.property(batches(), apart, (rollouts, own) => {
+        // a mean over all tokens of a step is another with more of them
+        const settings: Recipe = { ...own, aggregation: 'sequence-mean' }
         const { plan, loss } = step(rollouts, settings)
         const grpo = grpoOf(rollouts, settings)
         const selected = new Set(plan.map((p) => p.source))
@@ -220,7 +252,8 @@ describe('streams and masks', () => {
 
   test('prompt and observation tokens never have weight; every sequence that trains weighs alike', () => {
     fc.assert(
-      fc.property(batches(), recipe, (rollouts, settings) => {
+      fc.property(batches(), recipe, (rollouts, own) => {
+        const settings: Recipe = { ...own, aggregation: 'sequence-mean', constantLength: 0, prefixWeight: 1 }
         const { loss, continuations } = step(rollouts, settings)
         const sequences = [...rollouts, ...continuations]
         for (const [i, s] of [...loss.rollouts, ...loss.continuations].entries())
@@ -244,34 +277,29 @@ describe('streams and masks', () => {
 
   test('a source that is not recovered keeps the value GRPO gave it, on its prefix, with graded rewards too', () => {
     fc.assert(
-      fc.property(
-        batches([0, 0.25, 0.4, 0.75, 1]),
-        splitting,
-        fc.constantFrom(0.5, 1),
-        (rollouts, plain, threshold) => {
-          const settings = { ...plain, rewardThreshold: threshold }
-          const grpo = grpoOf(rollouts, settings)
-          const lost = step(rollouts, settings, (k) => [0, 0.25, 0.4][k % 3]!)
-          for (const [p, { source }] of lost.plan.entries()) {
-            expect(rollouts[source]!.reward).toBeLessThan(threshold)
-            expect(lost.loss.recovered[p]).toBe(0)
-            expect(lost.loss.rollouts[source]!.advantage).toBe(grpo[source]!.advantage)
-          }
-          const won = step(rollouts, settings, () => 1)
-          for (const [p, { source, prefixTokens }] of won.plan.entries()) {
-            expect(won.loss.recovered[p]).toBe(1)
-            if (prefixTokens > promptTokenCount(rollouts[source]!))
-              expect(won.loss.rollouts[source]!.advantage).toBeGreaterThanOrEqual(grpo[source]!.advantage)
-          }
-        },
-      ),
+      fc.property(batches([0, 0.25, 0.4, 0.75, 1]), apart, fc.constantFrom(0.5, 1), (rollouts, plain, threshold) => {
+        const settings = { ...plain, rewardThreshold: threshold }
+        const grpo = grpoOf(rollouts, settings)
+        const lost = step(rollouts, settings, (k) => [0, 0.25, 0.4][k % 3]!)
+        for (const [p, { source }] of lost.plan.entries()) {
+          expect(rollouts[source]!.reward).toBeLessThan(threshold)
+          expect(lost.loss.recovered[p]).toBe(0)
+          expect(lost.loss.rollouts[source]!.advantage).toBe(grpo[source]!.advantage)
+        }
+        const won = step(rollouts, settings, () => 1)
+        for (const [p, { source, prefixTokens }] of won.plan.entries()) {
+          expect(won.loss.recovered[p]).toBe(1)
+          if (prefixTokens > promptTokenCount(rollouts[source]!))
+            expect(won.loss.rollouts[source]!.advantage).toBeGreaterThanOrEqual(grpo[source]!.advantage)
+        }
+      }),
       runs,
     )
   })
 
   test('without prefix credit a source keeps the value of GRPO, recovered or not', () => {
     fc.assert(
-      fc.property(batches(), splitting, (rollouts, settings) => {
+      fc.property(batches(), apart, (rollouts, settings) => {
         const { plan, loss } = step(rollouts, { ...settings, prefixCredit: false }, () => 1)
         const grpo = grpoOf(rollouts, settings)
         for (const { source } of plan) expect(loss.rollouts[source]!.advantage).toBe(grpo[source]!.advantage)
@@ -282,8 +310,8 @@ describe('streams and masks', () => {
 
   test('branches (forkAt observation) and their sources train all of their sampled tokens', () => {
     fc.assert(
-      fc.property(batches(), (rollouts) => {
-        const { loss, continuations } = step(rollouts, forking.at(-1)!)
+      fc.property(batches(), fc.constantFrom(...branching), (rollouts, settings) => {
+        const { loss, continuations } = step(rollouts, settings)
         for (const [i, r] of [...rollouts, ...continuations].entries())
           expect(trained([...loss.rollouts, ...loss.continuations][i]!).length).toBe(r.trainable.filter(Boolean).length)
       }),

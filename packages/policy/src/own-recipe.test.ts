@@ -24,11 +24,12 @@ test.each([
   ['grpo', /must be an object .*, got "grpo"/],
   [
     { base: 'gpro' },
-    /^recipe: base must be the name of a recipe, got "gpro"\. Did you mean grpo\? Choose one of: axpo, grpo, /,
+    /^recipe: base must be the name of a recipe, got "gpro"\. Did you mean grpo\? Choose one of: .*axpo, grpo, /,
   ],
   [{ base: 3 }, /base must be the name of a recipe, got 3\. Choose/],
   [{ name: 'a/b' }, /name must be 1 to 64 letters, .*, got "a\/b"\. Write a "name"/],
   [{ name: 7 }, /name must be .*, got 7/],
+  [{ name: null }, /name must be .*, got null\. Write a "name"/],
   [{ name: 'axpo' }, /"axpo" is the name of a recipe that is there already\. Write another "name"/],
   [
     { budgte: 1 },

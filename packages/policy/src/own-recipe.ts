@@ -26,7 +26,7 @@ function guess(word: string, names: readonly string[]): string {
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
 function nameOf(value: unknown, fallback: string): string {
-  const name = value ?? fallback
+  const name = value === undefined ? fallback : value
   if (typeof name !== 'string' || !namePattern.test(name))
     throw new Error(
       `recipe: name must be 1 to 64 letters, digits, dots, dashes or underscores, got ${JSON.stringify(name)}. Write a "name" into the recipe.`,

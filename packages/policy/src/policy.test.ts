@@ -238,7 +238,7 @@ describe('weights', () => {
       [0, 1].map((sample) => syntheticRollout({ question, sample, tool: question === 0, reward: 0 })),
     )
     const sums = (recipe: Recipe) => {
-      const { plan, loss } = fullPlan(rollouts, { ...wide, budget: 0.5, ...recipe })
+      const { plan, loss } = fullPlan(rollouts, recipe)
       const of = (s: { readonly weights: Float32Array }) => s.weights.reduce((a, b) => a + b, 0)
       const sources = new Set(plan.map((p) => p.source))
       return {
@@ -416,6 +416,6 @@ test('diagnostics of a hand-made step', () => {
 })
 
 test('an unknown recipe and a value out of range are refused', () => {
-  expect(() => findRecipe('ppo')).toThrow(/unknown name "ppo"\. Choose one of: axpo, grpo/)
+  expect(() => findRecipe('ppo')).toThrow(/unknown name "ppo"\. Choose one of: .*axpo, grpo/)
   expect(() => checkRecipe({ ...recipes.axpo, budget: -1 })).toThrow(/budget must be >= 0, got -1/)
 })
