@@ -12,7 +12,7 @@ import {
   toyRollout,
   toyValue,
 } from './index.ts'
-import { contexts, decisionRow, families, normalise, rowOf } from './world.ts'
+import { argumentRow, decisionRow, normalise, rowOf } from './world.ts'
 
 let advantage: Advantage
 beforeAll(async () => {
@@ -164,8 +164,7 @@ describe('Proposition 1: a right tool-using rollout among n', () => {
   test.each([0, 1, 2, 3])('step %i: 1 - (1 - p(t1))^n when resampling, 1 - (1 - q p_tool)^n afresh', (step) => {
     const parent = source(step)
     const toolRate = Math.exp(table.logprobs[rowOf(parent.rows[2]!).start + 1]!)
-    // rows are laid out with the arguments last: the context is the row counted from the end
-    const context = parent.rows[3]! - (table.entropies.length - families * contexts)
+    const context = argumentRow.indexOf(parent.rows[3]!)
     const success = callValue(table, world, context)
     const hits = (prefix: { parent: ToyRollout; tokenCount: number } | null) => {
       let count = 0

@@ -13,11 +13,12 @@ import {
   normalise,
   rowOf,
   type Table,
+  type ToyKindName,
   type ToyRollout,
   type ToyValue,
   type ToyWorld,
+  toyKinds,
   toyRollout,
-  toyStart,
   toyValue,
 } from './world.ts'
 
@@ -33,6 +34,8 @@ export interface ToySettings {
   readonly learningRate?: number
   /** Passes over a step's rollouts; from 2 updates on ratios leave 1, and clips and surrogates differ. Default: the recipe's epochs. */
   readonly updates?: number
+  /** Which world. Default plain. */
+  readonly kind?: ToyKindName
 }
 
 /** Samples a step: runs the policy layer's jobs until there are none. */
@@ -106,11 +109,12 @@ export function runToy(
   settings: ToySettings,
   watch?: (step: SampledStep<ToyRollout>, lossPlan: LossPlan) => void,
 ): ToyRun {
-  const { recipe, seed, steps, guess, questions = 16, learningRate = toyLearningRate } = settings
+  const { recipe, seed, steps, guess, questions = 16, learningRate = toyLearningRate, kind = 'plain' } = settings
   const { miniBatches, epochs } = settingsOf(recipe)
-  const world = { seed, guess }
-  const table = createTable(seed, toyStart)
-  const reference = createTable(seed, toyStart)
+  const { calls, partialReward, start } = toyKinds[kind]
+  const world = { seed, guess, calls, partialReward }
+  const table = createTable(seed, start)
+  const reference = createTable(seed, start)
   const curve = [toyValue(table, world)]
   let rolloutCount = 0
   let continuationCount = 0
