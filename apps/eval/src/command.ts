@@ -20,14 +20,17 @@ import {
   largestSamples,
   seedOption,
   splitOption,
+  tasksOption,
   threadsOption,
+  threshold,
+  toolsOption,
 } from './options.ts'
 import { agentPorts, openPython, openSession, type Session, suiteRegistry } from './session.ts'
 import { summariseByFamily } from './statistics.ts'
 import { formatTable, type TableRow } from './table.ts'
 import { openTasksFile } from './user-task.ts'
 import { addToolCommand } from './user-task-tool-command.ts'
-import { loadUserTools } from './user-task-tools.ts'
+import { openToolsFile, openUserTools } from './user-task-tools.ts'
 
 /** What the commands need from the app that hosts them. */
 export interface CommandHost {
@@ -41,19 +44,18 @@ interface Flags extends EvaluationPlan {
   readonly device: DeviceName
   readonly threads: number
   readonly build?: CpuBuild
-  /** A module with the user's tools. */
-  readonly tools?: string
 }
 
 /** `python`: whether a question may call it; its interpreter is started beforehand, so that no call waits for it. */
 async function withSession<T>(
   flags: Flags,
+  plan: EvaluationPlan,
   python: boolean,
   use: (session: Session, agent: RolloutSetting) => Promise<T>,
 ): Promise<T> {
   await using opened = new AsyncDisposableStack()
-  const own = flags.tools === undefined ? null : await loadUserTools(flags.tools)
-  opened.defer(() => own?.dispose())
+  const own = await openUserTools(plan)
+  opened.defer(() => own.dispose())
   const session = await openSession(flags)
   opened.defer(() => session.close())
   const interpreter = openPython()
@@ -61,12 +63,13 @@ async function withSession<T>(
   console.log(`device: ${session.device}`)
   await session.model.load(flags.checkpoint)
   if (python) await interpreter.warm()
-  const tools = suiteRegistry(interpreter, own?.tools)
+  const tools = suiteRegistry(interpreter, own.tools)
   const setting = { ...agentPorts(session), tools, temperature: 1, limits: defaultLimits }
   return await use(session, { ...setting, images: new Map() })
 }
 
-function planOf({ split, questions, samples, easyShare, seed, families, tasks }: Flags): EvaluationPlan {
+async function planOf(flags: Flags): Promise<EvaluationPlan> {
+  const { split, questions, samples, easyShare, seed, families, tasks, tools, rewardThreshold } = flags
   return {
     split,
     questions,
@@ -74,7 +77,9 @@ function planOf({ split, questions, samples, easyShare, seed, families, tasks }:
     easyShare,
     seed,
     families,
-    ...(tasks === undefined ? {} : openTasksFile(tasks, [split])),
+    ...openToolsFile(tools, tasks),
+    ...(tasks === undefined ? {} : await openTasksFile(tasks, [split])),
+    ...(rewardThreshold === undefined ? {} : { rewardThreshold }),
   }
 }
 
@@ -85,12 +90,12 @@ interface Played {
   readonly meta: Readonly<Record<string, unknown>>
 }
 
-function run(flags: Flags, host: CommandHost): Promise<Played> {
-  const plan = planOf(flags)
+async function run(flags: Flags, host: CommandHost): Promise<Played> {
+  const plan = await planOf(flags)
   // before the model is loaded: a mistake in a task file is told at once
-  const tasks = evaluationTasks(plan)
+  const tasks = await evaluationTasks(plan)
   const python = tasks.some((t) => t.tools.includes('python'))
-  return withSession(flags, python, async (session, agent) => {
+  return withSession(flags, plan, python, async (session, agent) => {
     const images = new Map<string, RawImage>()
     const progress = host.progress('evaluate', tasks.length * plan.samples, 'rollouts')
     try {
@@ -103,8 +108,8 @@ function run(flags: Flags, host: CommandHost): Promise<Played> {
   })
 }
 
-const rowsOf = (label: string, trajectories: readonly Trajectory[]): TableRow[] =>
-  summariseByFamily(countByQuestion(trajectories)).map((summary) => ({ label, summary }))
+const rowsOf = (label: string, trajectories: readonly Trajectory[], rewardThreshold?: number): TableRow[] =>
+  summariseByFamily(countByQuestion(trajectories, rewardThreshold)).map((summary) => ({ label, summary }))
 
 async function evaluateAnew(flags: Flags, host: CommandHost, out: string | undefined): Promise<void> {
   if (out) {
@@ -113,7 +118,7 @@ async function evaluateAnew(flags: Flags, host: CommandHost, out: string | undef
   }
   const { trajectories, images, meta } = await run(flags, host)
   // before writing: a full disk does not take the figures with it
-  console.log(formatTable(rowsOf('checkpoint', trajectories)))
+  console.log(formatTable(rowsOf('checkpoint', trajectories, flags.rewardThreshold)))
   if (!out) return
   saveEvaluation(out, meta, trajectories, images)
   console.log(`trajectories: ${out}`)
@@ -133,10 +138,10 @@ function warnings({ path, training, label, torn }: EvaluationFile): string[] {
 }
 
 /** Rows of each file for itself. Exit code 1 when one is torn. */
-async function scoreFiles(path: string): Promise<void> {
+async function scoreFiles(path: string, rewardThreshold: number | undefined): Promise<void> {
   const files = await loadEvaluations(path)
   for (const line of files.flatMap(warnings)) console.error(line)
-  console.log(formatTable(files.flatMap((file) => rowsOf(file.label, file.trajectories))))
+  console.log(formatTable(files.flatMap((file) => rowsOf(file.label, file.trajectories, rewardThreshold))))
   if (files.some((file) => file.torn)) process.exitCode = 1
 }
 
@@ -158,15 +163,16 @@ function common(command: Command, host: CommandHost, split: Split, questions: nu
 export function addEvalCommand(program: Command, host: CommandHost): void {
   addToolCommand(program)
   common(program.command('eval').description('Pass@1 and Pass@4 with 95 % intervals, by family'), host, 'test', 258)
-    .option('--tasks <file>', 'questions of your own (JSONL, docs/your-own-tasks.md) instead of the suite')
-    .option('--tools <module>', 'tools of your own (docs/your-own-tool.md)')
+    .addOption(tasksOption())
+    .addOption(toolsOption())
+    .option('--reward-threshold <reward>', 'reward from which on a rollout is right (default: 1)', threshold)
     .option('--out <file>', 'write the trajectories to this new file (msgpack)')
     .option(
       '--from-trajectories <path>',
       'score a file of trajectories, or each one of a folder or run; no model is loaded',
     )
     .action(async (flags: Flags & { out?: string; fromTrajectories?: string }) => {
-      if (flags.fromTrajectories) await scoreFiles(flags.fromTrajectories)
+      if (flags.fromTrajectories) await scoreFiles(flags.fromTrajectories, flags.rewardThreshold)
       else await evaluateAnew(flags, host, flags.out)
     })
 }

@@ -19,10 +19,15 @@ export interface EvaluationPlan {
   readonly easyShare: number
   readonly seed: number
   readonly families: readonly AnyFamily[]
-  /** A user's task file (JSONL): `questions` of it at most, in its order; easyShare and families are the suite's and do not matter then. */
+  /** A user's file or module of tasks: `questions` of it at most, in its order; easyShare and families are the suite's and do not matter then. */
   readonly tasks?: string
   /** As in TasksFile. */
   readonly tasksSha256?: string
+  /** A user's module of tools, which the setting's registry has. As in ToolsFile. */
+  readonly tools?: string
+  readonly toolsSha256?: string
+  /** Reward from which on a rollout counts as right; default 1. */
+  readonly rewardThreshold?: number
 }
 
 export const defaultEvaluation: EvaluationPlan = {
@@ -67,11 +72,10 @@ export async function evaluateTasks(
 }
 
 /** What a plan plays. */
-export function evaluationTasks(plan: EvaluationPlan): Task[] {
+export async function evaluationTasks(plan: EvaluationPlan): Promise<Task[]> {
   const file = tasksFileOf(plan)
-  return file === null
-    ? evaluationQuestions(plan).map(suiteTask)
-    : loadSplit(file, plan.split).slice(0, plan.questions).map(userTask)
+  if (file === null) return evaluationQuestions(plan).map(suiteTask)
+  return (await loadSplit(file, plan.split)).slice(0, plan.questions).map(userTask)
 }
 
 export async function evaluate(
@@ -79,13 +83,16 @@ export async function evaluate(
   plan: EvaluationPlan,
   onRollout?: (done: number, total: number) => void,
 ): Promise<Trajectory[]> {
-  const tasks = evaluationTasks(plan)
+  const tasks = await evaluationTasks(plan)
   if (plan.tasks !== undefined) checkTasks(tasks, setting)
   return evaluateTasks(setting, tasks, plan, onRollout)
 }
 
-/** Counts a question, in order of first appearance. Continuations (sample 1000 and up) are no independent samples and are left out. */
-export function countByQuestion(trajectories: Iterable<Trajectory>): QuestionCounts[] {
+/**
+ * Counts a question, in order of first appearance. Continuations (sample 1000 and up) are no independent samples and are left out. `rewardThreshold`: reward from which on a rollout is
+ * right.
+ */
+export function countByQuestion(trajectories: Iterable<Trajectory>, rewardThreshold = 1): QuestionCounts[] {
   const counts = new Map<string, { -readonly [K in keyof QuestionCounts]: QuestionCounts[K] }>()
   for (const t of trajectories) {
     if (t.parent) continue
@@ -94,7 +101,7 @@ export function countByQuestion(trajectories: Iterable<Trajectory>): QuestionCou
       c = { questionId: t.questionId, family: t.family, samples: 0, correct: 0, toolUsing: 0, toolUsingCorrect: 0 }
       counts.set(t.questionId, c)
     }
-    const right = t.reward === 1 ? 1 : 0
+    const right = t.reward >= rewardThreshold ? 1 : 0
     const tool = usesTool(t) ? 1 : 0
     c.samples++
     c.correct += right

@@ -28,7 +28,9 @@ export {
   positive,
   seedOption,
   splitOption,
+  tasksOption,
   threadsOption,
+  toolsOption,
 } from './options.ts'
 export {
   agentPorts,
@@ -51,8 +53,16 @@ export {
   loadSplit,
   loadTaught,
   openTasksFile,
+  openTaughtFile,
   type TasksFile,
   tasksFileOf,
   userTask,
 } from './user-task.ts'
-export { loadUserTools, type UserTools } from './user-task-tools.ts'
+export {
+  loadUserTools,
+  openToolsFile,
+  openUserTools,
+  type ToolsFile,
+  toolsFileOf,
+  type UserTools,
+} from './user-task-tools.ts'

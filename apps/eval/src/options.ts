@@ -38,6 +38,13 @@ export function fraction(value: string): number {
   return n
 }
 
+/** A reward from which on a rollout is right. */
+export function threshold(value: string): number {
+  const n = Number(value)
+  if (!(n > 0 && n <= 1)) throw new InvalidArgumentError('Give a number above 0, at most 1.')
+  return n
+}
+
 export function positive(value: string): number {
   const n = Number(value)
   if (!(n > 0 && Number.isFinite(n))) throw new InvalidArgumentError('Give a positive number.')
@@ -72,6 +79,13 @@ export const buildOption = () =>
     '--build <build>',
     'CPU kernels: fma, plain, or wide (256-bit products by an experimental option of V8, the numbers of fma); default: fma where the engine has it',
   ).argParser(oneOf<CpuBuild>(['fma', 'plain', 'wide']))
+export const tasksOption = () =>
+  new Option(
+    '--tasks <file>',
+    'questions of your own (JSONL, or a module .ts, .mjs, .js; docs/your-own-tasks.md) instead of the suite',
+  )
+export const toolsOption = () =>
+  new Option('--tools <module>', 'tools of your own that the questions of --tasks name (docs/your-own-tool.md)')
 export const splitOption = (split: Split) =>
   new Option('--split <split>', splits.join(', ')).argParser(oneOf(splits)).default(split)
 export const easyShareOption = () =>

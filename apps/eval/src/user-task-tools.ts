@@ -1,42 +1,21 @@
 /**
- * A user's tools from a module of theirs: its default export is a tool, a list of tools, or what `connectMcpServer` gives. The module may stand anywhere: where it finds no @axpo package or zod
- * of its own, it gets the ones that this program runs with. Not here: what a tool is (@axpo/agent).
+ * A user's tools from a module of theirs: its default export is a tool, a list of tools, or what `connectMcpServer` gives. Not here: what a tool is (@axpo/agent), loading modules
+ * (user-task-module.ts).
  */
-import { existsSync } from 'node:fs'
-import { registerHooks } from 'node:module'
 import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import type { Tool } from '@axpo/agent'
+import { hashModule, loadModule } from './user-task-module.ts'
 
 export interface UserTools {
   readonly tools: readonly Tool[]
   dispose(): Promise<void>
 }
 
-/** Where packages are looked for when the user's module has none. */
-const fallbacks = [import.meta.url, import.meta.resolve('@axpo/agent')]
-const lent = /^(@axpo\/|zod($|\/))/
-
-/** Packages for modules that have none themselves; ends when the module is loaded. */
-function lendPackages(): Disposable {
-  const hooks = registerHooks({
-    resolve(specifier, context, next) {
-      if (!lent.test(specifier)) return next(specifier, context)
-      try {
-        return next(specifier, context)
-      } catch (error) {
-        for (const parentURL of fallbacks) {
-          try {
-            return next(specifier, { ...context, parentURL })
-          } catch {
-            // the next one may have it; the first error is the one to tell
-          }
-        }
-        throw error
-      }
-    },
-  })
-  return { [Symbol.dispose]: () => hooks.deregister() }
+/** A module of tools as settings name it. */
+export interface ToolsFile {
+  readonly tools: string
+  /** SHA-256 of its text. */
+  readonly toolsSha256: string
 }
 
 const isTool = (value: unknown): value is Tool =>
@@ -47,11 +26,7 @@ const isServer = (value: unknown): value is UserTools =>
 
 /** Starts what the module starts; `dispose` ends it. */
 export async function loadUserTools(path: string): Promise<UserTools> {
-  if (!existsSync(path))
-    throw new Error(`--tools: a module (.ts, .mjs, .js) is needed, got nothing at ${path}. Check the path.`)
-  using _packages = lendPackages()
-  const module = (await import(pathToFileURL(resolve(path)).href)) as { readonly default?: unknown }
-  const found = module.default
+  const found = await loadModule('--tools', path)
   const parts = Array.isArray(found) ? found : [found]
   const tools = parts.flatMap((part) => (isServer(part) ? part.tools : [part]))
   const servers = parts.filter(isServer)
@@ -67,4 +42,31 @@ export async function loadUserTools(path: string): Promise<UserTools> {
       await Promise.all(servers.map((s) => s.dispose()))
     },
   }
+}
+
+/** The module by its absolute path and text, as settings keep it; nothing where none is asked for. `tasks`: the questions asked for; those of the suite name no tool but the suite's. */
+export function openToolsFile(path: string | undefined, tasks: string | undefined): ToolsFile | Record<never, never> {
+  if (path === undefined) return {}
+  if (tasks === undefined)
+    throw new Error(
+      `--tools: needs questions that name the tools, got no --tasks beside ${path}. Add --tasks with questions of your own (docs/your-own-tasks.md).`,
+    )
+  const tools = resolve(path)
+  return { tools, toolsSha256: hashModule('--tools', tools) }
+}
+
+/** The fields of settings that name a module of tools; nothing where there is none. */
+export function toolsFileOf({ tools, toolsSha256 }: Partial<ToolsFile>): ToolsFile | Record<never, never> {
+  return tools === undefined || toolsSha256 === undefined ? {} : { tools, toolsSha256 }
+}
+
+/** The tools that settings name: none where they name no module. Throws when the module has changed. */
+export async function openUserTools({ tools: path, toolsSha256: wanted }: Partial<ToolsFile>): Promise<UserTools> {
+  if (path === undefined) return { tools: [], dispose: async () => {} }
+  const got = hashModule('--tools', path)
+  if (got !== wanted)
+    throw new Error(
+      `${path}: the tools must be those the run began with (SHA-256 ${String(wanted).slice(0, 12)}), got others (${got.slice(0, 12)}). Put the file back, or begin a new run in another --out.`,
+    )
+  return loadUserTools(path)
 }

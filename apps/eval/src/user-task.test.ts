@@ -2,15 +2,15 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { defaultLimits, defineTool, type RolloutSetting, type SampleRequest } from '@axpo/agent'
+import { defaultLimits, defineTool, type RolloutSetting, type SampleRequest, type Tool } from '@axpo/agent'
 import { loadChatCodec, nanoDirectory } from '@axpo/model'
 import { elementsTasks, loadUserTasks, nanoTokenizerDirectory } from '@axpo/tasks'
 import { checkTrajectory, usesTool } from '@axpo/trajectory'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { countByQuestion, defaultEvaluation, evaluate } from './evaluate.ts'
 import { openPython, suiteRegistry } from './session.ts'
-import { createTaskRow, loadSplit, loadTaught, openTasksFile, userTask } from './user-task.ts'
-import { loadUserTools } from './user-task-tools.ts'
+import { createTaskRow, loadSplit, loadTaught, openTasksFile, openTaughtFile, userTask } from './user-task.ts'
+import { loadUserTools, openToolsFile, openUserTools, toolsFileOf } from './user-task-tools.ts'
 
 const codec = await loadChatCodec(nanoTokenizerDirectory, nanoDirectory)
 let folder: string
@@ -19,8 +19,8 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** `turn`: what the model writes to this context. */
-function scripted(turn: (context: string) => string): RolloutSetting {
+/** `turn`: what the model writes to this context; `own`: more tools. */
+function scripted(turn: (context: string) => string, own: readonly Tool[] = []): RolloutSetting {
   const sample = async (request: SampleRequest) => {
     const tokens = Int32Array.from(codec.encode(turn(codec.decode(request.tokens)))).slice(0, request.maxTokens)
     const finish = request.stopTokens.includes(tokens.at(-1)!) ? ('stop' as const) : ('length' as const)
@@ -30,6 +30,7 @@ function scripted(turn: (context: string) => string): RolloutSetting {
   // no question here calls python: its interpreter never starts
   const tools = suiteRegistry(openPython(), [
     defineTool({ name: 'never', description: '', parameters: {}, run: () => '' }),
+    ...own,
   ])
   return { sampler: { sample }, codec, tools, temperature: 1, limits: defaultLimits, images: new Map() }
 }
@@ -85,12 +86,12 @@ test('tasks that cannot be played are told before anything is sampled', async ()
   await expect(play({ question: 'xyz '.repeat(200) })).rejects.toThrow(
     /task quiz-1: a prompt must leave 48 of 512 tokens for a turn, got a prompt of \d+\. Shorten/,
   )
-  expect(() => loadSplit({ tasks: path }, 'train')).toThrow(
+  await expect(loadSplit({ tasks: path }, 'train')).rejects.toThrow(
     /the split train must have a question, got 1 questions, all in other splits/,
   )
 })
 
-test('a file is told by its content: an image, a document or an answer that changed since is refused, spaces and the place are not', () => {
+test('a file is told by its content: an image, a document or an answer that changed since is refused, spaces and the place are not', async () => {
   const write = (name: string, line: object, space = '') => {
     const path = join(folder, name)
     const document = [{ title: 'a', text: 'b' }]
@@ -104,22 +105,84 @@ test('a file is told by its content: an image, a document or an answer that chan
     'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC',
   ].map((base64) => `data:image/png;base64,${base64}`)
   const path = write('told.jsonl', { image: black })
-  const file = openTasksFile(path, ['train'])
+  const file = await openTasksFile(path, ['train'])
   expect(file.tasks).toBe(path)
-  expect(openTasksFile(write('told.jsonl', { image: black }, '  '), ['train'])).toEqual(file)
-  expect(loadSplit(file, 'train')).toHaveLength(1)
+  expect(await openTasksFile(write('told.jsonl', { image: black }, '  '), ['train'])).toEqual(file)
+  expect(await loadSplit(file, 'train')).toHaveLength(1)
   for (const line of [{ image: red }, { image: black, documents: [] }, { image: black, answer: '2' }]) {
     write('told.jsonl', line)
     for (const load of [() => loadSplit(file, 'train'), () => loadTaught(file)])
-      expect(load).toThrow(
+      await expect(load()).rejects.toThrow(
         /told\.jsonl: the questions must be those the run began with \(SHA-256 [0-9a-f]{12}\), got others \([0-9a-f]{12}\)\. Put the file back/,
       )
-    expect(loadSplit({ tasks: path }, 'train')).toHaveLength(1)
+    expect(await loadSplit({ tasks: path }, 'train')).toHaveLength(1)
   }
 })
 
-test('a row of tasks: each once an epoch, epochs in other orders, the same for the same seed', () => {
-  const tasks = loadSplit({ tasks: elementsTasks }, 'validation')
+const tripling = (times: number) => `export default {
+  spec: { type: 'function', function: { name: 'triple', description: '', parameters: { type: 'object' } } },
+  run: async ({ n }) => ({ status: 'ok', text: String(n * ${times}), image: null }),
+}`
+const graded = `export default (split) => [1, 2].map((n) => ({
+  id: split + n, question: 'triple ' + n + '?', tools: ['triple'],
+  grade: (answer) => Math.max(0, 1 - Math.abs(Number(answer) - 3 * n) / 4),
+}))`
+
+test('a module of tasks and one of tools: the call runs, the reward is what the own grader says, right is from the threshold on', async () => {
+  const [tools, tasks] = [join(folder, 'triple.mjs'), join(folder, 'graded.mjs')]
+  writeFileSync(tools, tripling(3))
+  writeFileSync(tasks, graded)
+  const settings = { ...openToolsFile(tools, tasks), ...(await openTasksFile(tasks, ['train', 'test'])) }
+  const own = await openUserTools(settings)
+  // reads the tool's answer, and is one off where it is 6
+  const turn = (context: string) => {
+    const read = /<tool_response>\n(\d+)/.exec(context)?.[1]
+    const asked = /triple (\d)\?/.exec(context)![1]!
+    const call = `{"name": "triple", "arguments": {"n": ${asked}}}`
+    if (read === undefined) return `so \n</think>\n\n<tool_call>\n${call}\n</tool_call>`
+    return `ok \n</think>\n\n${read === '6' ? '7' : read}<|im_end|>`
+  }
+  const played = await evaluate(scripted(turn, own.tools), { ...defaultEvaluation, ...settings, samples: 1 })
+  await own.dispose()
+  expect(played.map((t) => [t.questionId, t.family, t.answer, t.reward])).toEqual([
+    ['test1', 'graded', '3', 1],
+    ['test2', 'graded', '7', 0.75],
+  ])
+  for (const t of played) expect(t.segments.find((s) => s.call)?.call).toMatchObject({ name: 'triple', status: 'ok' })
+  const right = (threshold?: number) => countByQuestion(played, threshold).map((c) => [c.correct, c.toolUsingCorrect])
+  expect(right()).toEqual([
+    [1, 1],
+    [0, 0],
+  ])
+  expect(right(0.75)).toEqual([
+    [1, 1],
+    [1, 1],
+  ])
+  expect(right(0.76)).toEqual(right())
+})
+
+test('modules are told by their text: one that changed since is refused; settings without them stay without', async () => {
+  const [tools, tasks] = [join(folder, 'told-tools.mjs'), join(folder, 'told-tasks.mjs')]
+  writeFileSync(tools, tripling(3))
+  writeFileSync(tasks, graded)
+  const settings = { ...openToolsFile(tools, tasks), ...(await openTasksFile(tasks, ['train'])) }
+  expect(toolsFileOf(settings)).toEqual(openToolsFile(tools, tasks))
+  expect(await openTasksFile(tasks, ['test'])).toEqual({ tasks, tasksSha256: settings.tasksSha256 })
+  writeFileSync(tools, tripling(4))
+  // the questions stay the same, the grader does not
+  writeFileSync(tasks, graded.replace('/ 4', '/ 5'))
+  await expect(openUserTools(settings)).rejects.toThrow(
+    /told-tools\.mjs: the tools must be those the run began with \(SHA-256 [0-9a-f]{12}\), got others \([0-9a-f]{12}\)\. Put the file back/,
+  )
+  await expect(loadSplit(settings, 'train')).rejects.toThrow(/told-tasks\.mjs: the questions must be those/)
+  await expect(openTaughtFile(tasks)).rejects.toThrow(/sft: --tasks must be a JSONL file, .*told-tasks\.mjs/)
+  expect(() => openToolsFile(tools, undefined)).toThrow(/--tools: needs questions that name the tools/)
+  expect([openToolsFile(undefined, undefined), toolsFileOf({})]).toEqual([{}, {}])
+  expect((await openUserTools({})).tools).toEqual([])
+})
+
+test('a row of tasks: each once an epoch, epochs in other orders, the same for the same seed', async () => {
+  const tasks = await loadSplit({ tasks: elementsTasks }, 'validation')
   const n = tasks.length
   const ids = (seed: number, from: number) => {
     const row = createTaskRow(tasks, seed)

@@ -1,8 +1,10 @@
-/** A user's questions from a JSONL file as the agent's tasks, checked against the tools and the model before anything is sampled. Not here: reading the file (@axpo/tasks). */
+/** A user's questions from a JSONL file or a module as the agent's tasks, checked against the tools and the model before anything is sampled. Not here: reading them (@axpo/tasks). */
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { decodeImage, type RolloutSetting, type Task } from '@axpo/agent'
-import { createRandom, gradeUserTask, loadUserTasks, type Split, type UserTask } from '@axpo/tasks'
+import { createRandom, gradeUserTask, loadUserTasks, readTaskModule, type Split, type UserTask } from '@axpo/tasks'
+import { loadModule } from './user-task-module.ts'
 
 export function userTask(task: UserTask): Task {
   return {
@@ -17,30 +19,45 @@ export function userTask(task: UserTask): Task {
   }
 }
 
-/** A file of questions (JSONL) as settings name it: what is in it decides a run as much as where it is. */
+/** A file of questions (JSONL, or a module) as settings name it: what is in it decides a run as much as where it is. */
 export interface TasksFile {
   readonly tasks: string
-  /** SHA-256 of its questions as they were read, documents and pixels of images included; without it (runs of older versions) nothing is checked. */
+  /**
+   * SHA-256 of its questions as they were read, documents and pixels of images included, and of a module's text, where the graders are; without it (runs of older versions) nothing is
+   * checked.
+   */
   readonly tasksSha256?: string
 }
 
-/** SHA-256 of questions, in their order; not of where they stand. */
-function hashTasks(tasks: readonly UserTask[]): string {
+const isModule = (path: string): boolean => /\.[cm]?[jt]s$/.test(path)
+
+/** All questions of a file. The one place that tells a module from JSONL: by its extension. */
+const readTasks = async (path: string): Promise<UserTask[]> =>
+  isModule(path)
+    ? readTaskModule(path, await loadModule('--tasks', path), decodeImage)
+    : loadUserTasks(path, decodeImage)
+
+/** SHA-256 of the questions of a file, in their order; not of where they stand. */
+function hashTasks(path: string, tasks: readonly UserTask[]): string {
   const hash = createHash('sha256')
   for (const { images, place: _, ...rest } of tasks) {
     hash.update(JSON.stringify(rest))
     for (const { width, height, data } of images) hash.update(`${width}x${height}`).update(data)
   }
+  if (isModule(path)) hash.update(readFileSync(path))
   return hash.digest('hex')
 }
 
-function checkUnchanged({ tasks: path, tasksSha256: wanted }: TasksFile, tasks: readonly UserTask[]): void {
-  if (wanted === undefined) return
-  const got = hashTasks(tasks)
+/** Throws when the file has changed since the settings were written. */
+async function readUnchanged({ tasks: path, tasksSha256: wanted }: TasksFile): Promise<UserTask[]> {
+  const tasks = await readTasks(path)
+  if (wanted === undefined) return tasks
+  const got = hashTasks(path, tasks)
   if (got !== wanted)
     throw new Error(
       `${path}: the questions must be those the run began with (SHA-256 ${wanted.slice(0, 12)}), got others (${got.slice(0, 12)}). Put the file back, or begin a new run in another --out.`,
     )
+  return tasks
 }
 
 function splitOf(path: string, tasks: readonly UserTask[], split: Split): UserTask[] {
@@ -53,18 +70,25 @@ function splitOf(path: string, tasks: readonly UserTask[], split: Split): UserTa
 }
 
 /** The questions of one split of a file, in its order. Throws when the file has changed. */
-export function loadSplit(file: TasksFile, split: Split): UserTask[] {
-  const tasks = loadUserTasks(file.tasks, decodeImage)
-  checkUnchanged(file, tasks)
-  return splitOf(file.tasks, tasks, split)
+export async function loadSplit(file: TasksFile, split: Split): Promise<UserTask[]> {
+  return splitOf(file.tasks, await readUnchanged(file), split)
 }
 
 /** The file by its absolute path and content. Throws unless it has the splits that will be needed. */
-export function openTasksFile(path: string, needed: readonly Split[]): Required<TasksFile> {
+export async function openTasksFile(path: string, needed: readonly Split[]): Promise<Required<TasksFile>> {
   const file = resolve(path)
-  const tasks = loadUserTasks(file, decodeImage)
+  const tasks = await readTasks(file)
   for (const split of needed) splitOf(file, tasks, split)
-  return { tasks: file, tasksSha256: hashTasks(tasks) }
+  return { tasks: file, tasksSha256: hashTasks(file, tasks) }
+}
+
+/** The same for supervised fine-tuning, which learns from calls: those of a JSONL file. */
+export async function openTaughtFile(path: string): Promise<Required<TasksFile>> {
+  if (isModule(path))
+    throw new Error(
+      `sft: --tasks must be a JSONL file, whose calls are learnt from, got the module ${path}. Write the questions with their calls as JSONL (docs/your-own-tasks.md).`,
+    )
+  return openTasksFile(path, ['train'])
 }
 
 /** The fields of settings that name a file of questions; none where there is none. */
@@ -74,9 +98,8 @@ export function tasksFileOf({ tasks, tasksSha256 }: Partial<TasksFile>): TasksFi
 }
 
 /** What supervised fine-tuning learns from: the train split, and what the model is to know by heart whatever its split. */
-export function loadTaught(file: TasksFile): UserTask[] {
-  const tasks = loadUserTasks(file.tasks, decodeImage)
-  checkUnchanged(file, tasks)
+export async function loadTaught(file: TasksFile): Promise<UserTask[]> {
+  const tasks = await readUnchanged(file)
   return [...splitOf(file.tasks, tasks, 'train'), ...tasks.filter((task) => task.known && task.split !== 'train')]
 }
 

@@ -12,7 +12,10 @@ import {
   largestSamples,
   largestSeed,
   openTasksFile,
+  openToolsFile,
   positive,
+  tasksOption,
+  toolsOption,
 } from '@axpo/eval'
 import type { CpuBuild } from '@axpo/kernels'
 import { type Recipe, recipes } from '@axpo/policy'
@@ -30,6 +33,7 @@ interface Flags {
   readonly suite: 'gapworld'
   readonly easyShare: readonly number[]
   readonly tasks?: string
+  readonly tools?: string
   readonly steps: number
   readonly questions: number
   readonly learningRate: number
@@ -92,7 +96,7 @@ function equalRolloutsOf(flags: Flags, asked: boolean, baseline: Recipe): boolea
 }
 
 /** `asked`: whether --equal-rollouts was given. */
-function planOf(flags: Flags, asked: boolean): ComparePlan {
+async function planOf(flags: Flags, asked: boolean): Promise<ComparePlan> {
   const checkpoint = resolve(flags.checkpoint)
   const names = flags.recipes.map(({ name }) => name)
   const own = flags.recipes.filter((recipe) => !isNamed(recipe))
@@ -100,7 +104,8 @@ function planOf(flags: Flags, asked: boolean): ComparePlan {
   return {
     formatVersion: 1,
     suite: flags.suite,
-    ...(flags.tasks === undefined ? {} : openTasksFile(flags.tasks, ['train', 'validation', 'test'])),
+    ...openToolsFile(flags.tools, flags.tasks),
+    ...(flags.tasks === undefined ? {} : await openTasksFile(flags.tasks, ['train', 'validation', 'test'])),
     recipes: names,
     ...(own.length > 0 ? { ownRecipes: own } : {}),
     baseline: baseline.name,
@@ -136,7 +141,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
     flags.from === undefined
       ? await compare({
           directory,
-          plan: planOf(flags, asked),
+          plan: await planOf(flags, asked),
           processes,
           keepTrajectories: flags.keepTrajectories,
           ...(flags.build ? { build: flags.build } : {}),
@@ -164,7 +169,8 @@ export function addCompareCommand(program: Command, checkpoint: string): void {
         .argParser(recipeList)
         .default([recipes.grpo, recipes.axpo], 'grpo,axpo'),
     )
-    .option('--tasks <file>', 'questions of your own (JSONL, docs/your-own-tasks.md) instead of the suite')
+    .addOption(tasksOption())
+    .addOption(toolsOption())
     .option(
       '--baseline <recipe>',
       'what the others are compared with (default: grpo, or the first); beside --from, another one of them',

@@ -13,17 +13,24 @@ import {
 import { join, resolve } from 'node:path'
 import {
   buildOption,
+  checkTasks,
   type DeviceName,
   deviceOption,
   fraction,
   integer,
   loadTaught,
+  openPython,
   openSession,
-  openTasksFile,
+  openTaughtFile,
+  openToolsFile,
+  openUserTools,
   type Session,
   seedOption,
   tasksFileOf,
   threadsOption,
+  toolsOption,
+  type UserTools,
+  userTask,
 } from '@axpo/eval'
 import type { CpuBuild } from '@axpo/kernels'
 import { families } from '@axpo/tasks'
@@ -39,6 +46,7 @@ import {
   sftStep,
   sftStepCount,
 } from './sft.ts'
+import { rolloutSetting } from './train.ts'
 
 interface Flags {
   readonly device: DeviceName
@@ -50,6 +58,7 @@ interface Flags {
   readonly rightShare: number
   readonly out: string
   readonly tasks?: string
+  readonly tools?: string
 }
 
 const stepsBetweenCheckpoints = 100
@@ -72,12 +81,13 @@ async function save(session: Session, directory: string, step: number): Promise<
   for (const old of checkpointsOf(directory)) if (old < step) rmSync(folderOf(directory, old), { recursive: true })
 }
 
-function settingsOf(flags: Flags): SftSettings {
+async function settingsOf(flags: Flags): Promise<SftSettings> {
   const [one, two] = defaultSftSettings.phases
   return {
     ...defaultSftSettings,
     seed: flags.seed,
-    ...(flags.tasks === undefined ? {} : openTasksFile(flags.tasks, ['train'])),
+    ...(flags.tasks === undefined ? {} : await openTaughtFile(flags.tasks)),
+    ...openToolsFile(flags.tools, flags.tasks),
     phases: [
       { ...one, steps: flags.phase1Steps },
       {
@@ -101,24 +111,26 @@ function openFolder(directory: string, settings: SftSettings): void {
 }
 
 async function sft(flags: Flags): Promise<void> {
-  const settings = settingsOf(flags)
+  const settings = await settingsOf(flags)
   const directory = resolve(flags.out)
   openFolder(directory, settings)
-  const session = await openSession({ ...flags, ...sftOptimiser })
-  try {
-    await tune(session, settings, directory)
-    await session.model.learner.save(join(directory, 'checkpoint'))
-    console.log(`checkpoint: ${join(flags.out, 'checkpoint')}`)
-  } finally {
-    await session.close()
-  }
+  await using opened = new AsyncDisposableStack()
+  const own = await openUserTools(settings)
+  opened.defer(() => own.dispose())
+  const { device, threads, build } = flags
+  const session = await openSession({ device, threads, ...(build ? { build } : {}), ...sftOptimiser })
+  opened.defer(() => session.close())
+  await tune(session, own, settings, directory)
+  await session.model.learner.save(join(directory, 'checkpoint'))
+  console.log(`checkpoint: ${join(flags.out, 'checkpoint')}`)
 }
 
 /** All steps, from the last checkpoint on where there is one. */
-async function tune(session: Session, settings: SftSettings, directory: string): Promise<void> {
-  const context = sftContext(session)
+async function tune(session: Session, own: UserTools, settings: SftSettings, directory: string): Promise<void> {
+  const context = sftContext(session, own.tools)
   const file = tasksFileOf(settings)
-  const tasks = file === null ? undefined : loadTaught(file)
+  const tasks = file === null ? undefined : await loadTaught(file)
+  if (tasks) checkTasks(tasks.map(userTask), rolloutSetting(session, openPython(), own.tools))
   const total = sftStepCount(settings)
   const first = checkpointsOf(directory).at(-1) ?? 0
   if (first > 0) await session.model.learner.load(folderOf(directory, first), { optimiser: true })
@@ -161,6 +173,7 @@ export function addSftCommand(program: Command): void {
     .option('--phase2-steps <n>', 'how often a tool is tried, how often it is right', integer(1), two.steps)
     .option('--right-share <share>', 'share of right calls among those of phase 2', fraction, two.mixture.rightShare)
     .option('--tasks <file>', 'learn from the calls of this JSONL file (docs/your-own-tasks.md) instead of the suite')
+    .addOption(toolsOption())
     .option('--out <folder>', 'checkpoints and log', 'runs/sft')
     .action(sft)
 }

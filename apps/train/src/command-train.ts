@@ -10,9 +10,12 @@ import {
   easyShareOption,
   integer,
   openTasksFile,
+  openToolsFile,
   positive,
   seedOption,
+  tasksOption,
   threadsOption,
+  toolsOption,
 } from '@axpo/eval'
 import type { CpuBuild } from '@axpo/kernels'
 import { type Recipe, recipes } from '@axpo/policy'
@@ -40,6 +43,7 @@ interface Flags {
   readonly evaluate: boolean
   readonly evalQuestions?: number
   readonly tasks?: string
+  readonly tools?: string
 }
 
 export function recipeArgument(value: string): Recipe {
@@ -95,7 +99,8 @@ function addFlags(command: Command, checkpoint: string): Command {
       `questions a step, 8 rollouts each (default: ${fullSizes.questions}; ${softwareSizes.questions} on a software adapter)`,
       integer(1),
     )
-    .option('--tasks <file>', 'questions of your own (JSONL, docs/your-own-tasks.md) instead of the suite')
+    .addOption(tasksOption())
+    .addOption(toolsOption())
     .option('--learning-rate <rate>', 'of AdamW', positive, 4e-4)
     .option('--checkpoint-every <n>', 'steps between checkpoints', integer(1), 10)
     .option('--out <folder>', 'run folder (default: a new one under runs/)')
@@ -121,10 +126,11 @@ function checkResume(command: Command): void {
     )
 }
 
-function newRunOf(flags: Flags): NewRun {
+async function newRunOf(flags: Flags): Promise<NewRun> {
   const { recipe, steps, questions, evalQuestions, easyShare, seed, learningRate } = flags
   const splits: Split[] = flags.evaluate ? ['train', defaultEvaluation.split] : ['train']
-  const own = flags.tasks === undefined ? {} : openTasksFile(flags.tasks, splits)
+  const tools = openToolsFile(flags.tools, flags.tasks)
+  const own = flags.tasks === undefined ? {} : { ...(await openTasksFile(flags.tasks, splits)), ...tools }
   return {
     checkpoint: resolve(flags.checkpoint),
     settings: rlSettings(recipe, { easyShare, seed, learningRate, ...own }),
@@ -147,7 +153,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
     threads,
     ...(build ? { build } : {}),
     directory: resume !== undefined ? resolve(resume) : out ? resolve(out) : freeDirectory(recipe.name),
-    newRun: resume !== undefined ? null : newRunOf(flags),
+    newRun: resume !== undefined ? null : await newRunOf(flags),
     stop: watchInterrupt(),
   })
   if (!finished) process.exitCode = 130

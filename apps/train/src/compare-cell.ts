@@ -5,7 +5,7 @@
 import { appendFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { RolloutSetting } from '@axpo/agent'
-import { countByQuestion, evaluate, openPython, openSession, type Session } from '@axpo/eval'
+import { countByQuestion, evaluate, openPython, openSession, openUserTools, type Session } from '@axpo/eval'
 import type { RawImage } from '@axpo/trajectory'
 import { evaluationPath, loadCounts, saveCounts } from './compare-evaluation.ts'
 import type { CellJob, Milestone } from './compare-plan.ts'
@@ -117,7 +117,7 @@ async function evaluateAt(
       evaluationPath(directory, step, name),
       { step, checkpointSha256, plan },
       session.executor.kind,
-      countByQuestion(trajectories),
+      countByQuestion(trajectories, plan.rewardThreshold),
     )
     const seconds = (performance.now() - began) / 1000
     appendFileSync(
@@ -131,29 +131,28 @@ async function evaluateAt(
 const lockWaitMs = 120_000
 
 export async function runCell(job: CellJob, report: ReportProgress): Promise<void> {
-  const release = await lockFolder(job.directory, lockWaitMs)
   const { device, build, checkpoint } = job
+  await using opened = new AsyncDisposableStack()
+  opened.defer(await lockFolder(job.directory, lockWaitMs))
+  const own = await openUserTools(job)
+  opened.defer(() => own.dispose())
   const session = await openSession({ device, threads: 1, checkpoint, ...(build ? { build } : {}) })
+  opened.defer(() => session.close())
   const python = openPython()
-  try {
-    await python.warm()
-    const agent = rolloutSetting(session, python)
-    const trainer = await createTrainer(session, agent, job.config?.settings)
-    for (const milestone of job.milestones) {
-      if (missingEvaluations(job, milestone).length === 0) continue
-      await trainTo(trainer, job, milestone.step, report)
-      await evaluateAt(session, agent, job, milestone, report)
-    }
-    for (const step of checkpointSteps(job.directory).slice(0, -1))
-      rmSync(checkpointDirectory(job.directory, step), { recursive: true })
-    const steps = loadSpent(job.directory).length
-    if (job.config && steps !== doneSteps(job.directory))
-      throw new Error(
-        `compare: ${job.directory}: spent.jsonl must have a line for each of ${doneSteps(job.directory)} steps, got ${steps}. Delete the cell, and compare again.`,
-      )
-  } finally {
-    await python.dispose()
-    await session.close()
-    release()
+  opened.defer(() => python.dispose())
+  await python.warm()
+  const agent = rolloutSetting(session, python, own.tools)
+  const trainer = await createTrainer(session, agent, job.config?.settings)
+  for (const milestone of job.milestones) {
+    if (missingEvaluations(job, milestone).length === 0) continue
+    await trainTo(trainer, job, milestone.step, report)
+    await evaluateAt(session, agent, job, milestone, report)
   }
+  for (const step of checkpointSteps(job.directory).slice(0, -1))
+    rmSync(checkpointDirectory(job.directory, step), { recursive: true })
+  const steps = loadSpent(job.directory).length
+  if (job.config && steps !== doneSteps(job.directory))
+    throw new Error(
+      `compare: ${job.directory}: spent.jsonl must have a line for each of ${doneSteps(job.directory)} steps, got ${steps}. Delete the cell, and compare again.`,
+    )
 }

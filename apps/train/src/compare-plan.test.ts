@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { defaultEvaluation } from '@axpo/eval'
 import { recipes } from '@axpo/policy'
 import { expect, test } from 'vitest'
 import { madeUpPlan } from './compare.fixture.ts'
@@ -79,6 +80,16 @@ test('a plan is read back as it was written, and refused with what would be righ
   })
   expect(refused(parts(3))).toThrow(/recipe parts: miniBatches must be at most the questions of a step, got 3 for 2/)
   expect(refused(parts(2))).not.toThrow()
+})
+
+test('right means the same for every recipe of a comparison: from the highest threshold of theirs on', () => {
+  const own = [{ ...recipes.grpo, name: 'half', rewardThreshold: 0.5 }]
+  const thresholdOf = (names: string[]) =>
+    evaluationPlan({ ...madeUpPlan, recipes: names, ownRecipes: own }, 'test', 0.5).rewardThreshold
+  expect(thresholdOf(['half'])).toBe(0.5)
+  expect(thresholdOf(['half', 'grpo'])).toBeUndefined()
+  // as it was before there were thresholds: evaluations on disk stay valid
+  expect(Object.keys(evaluationPlan(madeUpPlan, 'test', 0.5)).sort()).toEqual(Object.keys(defaultEvaluation).sort())
 })
 
 test('the list of settings is frozen: a new one needs its reason here', () => {

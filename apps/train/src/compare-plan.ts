@@ -9,9 +9,9 @@
  */
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { defaultEvaluation, type EvaluationPlan, tasksFileOf } from '@axpo/eval'
+import { defaultEvaluation, type EvaluationPlan, type ToolsFile, tasksFileOf, toolsFileOf } from '@axpo/eval'
 import type { CpuBuild } from '@axpo/kernels'
-import { findRecipe, type Recipe } from '@axpo/policy'
+import { findRecipe, type Recipe, settingsOf } from '@axpo/policy'
 import { heldOutFamilies } from '@axpo/tasks'
 import * as z from 'zod'
 import { recipeSchema } from './recipe-file.ts'
@@ -22,10 +22,14 @@ import { checkMiniBatches } from './updates.ts'
 const planSchema = z.strictObject({
   formatVersion: z.literal(1),
   suite: z.enum(['gapworld']),
-  /** A user's task file (JSONL), instead of the suite; it sets s itself. */
+  /** A user's file or module of tasks, instead of the suite; it sets s itself. */
   tasks: z.string().exactOptional(),
   /** SHA-256 of its questions. */
   tasksSha256: z.string().exactOptional(),
+  /** A user's module of tools that those questions name. */
+  tools: z.string().exactOptional(),
+  /** SHA-256 of its text. */
+  toolsSha256: z.string().exactOptional(),
   /** Names; the first that is asked for stands first in every table. */
   recipes: z.array(z.string()).min(1),
   /** Those of them that are the user's own, whole: the files are not read again. */
@@ -122,9 +126,21 @@ export function loadPlan(directory: string): ComparePlan {
 export const evaluationNames = ['validation', 'test', 'unseen'] as const
 export type EvaluationName = (typeof evaluationNames)[number]
 
+/** Reward from which on a rollout is right: the same for every recipe of a comparison, the highest of theirs. */
+export function evaluationThreshold(plan: Pick<ComparePlan, 'recipes' | 'ownRecipes'>): number {
+  return Math.max(...plan.recipes.map((name) => settingsOf(recipeOf(plan, name)).rewardThreshold))
+}
+
 export function evaluationPlan(plan: ComparePlan, name: EvaluationName, easyShare: number): EvaluationPlan {
-  const own = tasksFileOf(plan) ?? {}
-  const common = { ...defaultEvaluation, easyShare, samples: plan.samples, ...own }
+  const rewardThreshold = evaluationThreshold(plan)
+  const common = {
+    ...defaultEvaluation,
+    easyShare,
+    samples: plan.samples,
+    ...tasksFileOf(plan),
+    ...toolsFileOf(plan),
+    ...(rewardThreshold === 1 ? {} : { rewardThreshold }),
+  }
   if (name === 'validation') return { ...common, split: 'validation', questions: plan.validationQuestions }
   if (name === 'test') return { ...common, split: 'test', questions: plan.evalQuestions }
   return { ...common, split: 'test', questions: plan.unseenQuestions, families: heldOutFamilies }
@@ -137,7 +153,8 @@ export interface Milestone {
 }
 
 /** All that a process needs to run a cell. Plain data: it goes to a child process. */
-export interface CellJob {
+/** `tools` and its hash: the user's, for training and evaluation. */
+export interface CellJob extends Partial<ToolsFile> {
   readonly label: string
   readonly directory: string
   readonly device: ComparePlan['device']
@@ -178,6 +195,7 @@ export function startJob(directory: string, plan: ComparePlan, easyShare: number
     checkpointSha256: plan.checkpointSha256,
     config: null,
     milestones: [milestone(plan, 0, easyShare, evaluationNames)],
+    ...toolsFileOf(plan),
     keepTrajectories: false,
   }
 }
@@ -197,6 +215,7 @@ export function cellJob(
     easyShare,
     learningRate,
     ...tasksFileOf(plan),
+    ...toolsFileOf(plan),
   })
   const own = validationSteps(plan).map((step) =>
     milestone(plan, step, easyShare, step === steps ? evaluationNames : ['validation']),
@@ -220,6 +239,7 @@ export function cellJob(
       settings: { ...settings, families: [...settings.families], steps, questions },
     },
     milestones: [...own, ...more],
+    ...toolsFileOf(plan),
     keepTrajectories,
   }
 }

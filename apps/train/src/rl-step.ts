@@ -37,10 +37,13 @@ export interface RlSettings {
   /** s: share of items that need no tool. */
   readonly easyShare: number
   readonly families: readonly Family[]
-  /** A user's task file (JSONL) whose train split is trained on, instead of the suite. */
+  /** A user's file or module of tasks whose train split is trained on, instead of the suite. */
   readonly tasks?: string
   /** As in TasksFile. */
   readonly tasksSha256?: string
+  /** A user's module of tools, which those questions may name. As in ToolsFile. */
+  readonly tools?: string
+  readonly toolsSha256?: string
   /** Peak learning rate of AdamW. */
   readonly learningRate: number
   /** Steps (not updates) over which the rate rises from 0. */

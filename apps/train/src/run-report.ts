@@ -12,25 +12,28 @@ import {
   summariseByFamily,
   type TableRow,
 } from '@axpo/eval'
+import { settingsOf } from '@axpo/policy'
 import { type ReportRun, writeReport } from './report.ts'
 import { loadMetrics, loadRunConfig, type RunConfig } from './train.ts'
 
 export const evaluationPath = (directory: string, which: 'before' | 'after'): string =>
   join(directory, 'evaluations', `${which}.msgpack`)
 
-async function tableRows(path: string, label: string): Promise<TableRow[]> {
-  return summariseByFamily(countByQuestion(await loadEvaluation(path))).map((summary) => ({ label, summary }))
+async function tableRows(path: string, label: string, rewardThreshold: number): Promise<TableRow[]> {
+  const counts = countByQuestion(await loadEvaluation(path), rewardThreshold)
+  return summariseByFamily(counts).map((summary) => ({ label, summary }))
 }
 
-async function loadReportRun(directory: string, config: RunConfig): Promise<ReportRun> {
+/** `rewardThreshold`: reward from which on a rollout is right, the same for every run of a table. */
+async function loadReportRun(directory: string, config: RunConfig, rewardThreshold: number): Promise<ReportRun> {
   const label = config.settings.recipe.name
   return {
     directory,
     label,
     config,
     metrics: loadMetrics(directory),
-    before: await tableRows(evaluationPath(directory, 'before'), 'SFT'),
-    after: await tableRows(evaluationPath(directory, 'after'), label),
+    before: await tableRows(evaluationPath(directory, 'before'), 'SFT', rewardThreshold),
+    after: await tableRows(evaluationPath(directory, 'after'), label, rewardThreshold),
   }
 }
 
@@ -42,7 +45,7 @@ function comparable(a: RunConfig, b: RunConfig): boolean {
 }
 
 /** Finished runs beside this one, the newest name of each recipe. One that cannot be read is left out, and said so: this run's result does not hang on it. */
-async function loadNeighbours(directory: string, config: RunConfig): Promise<ReportRun[]> {
+async function loadNeighbours(directory: string, config: RunConfig, rewardThreshold: number): Promise<ReportRun[]> {
   const found = new Map<string, ReportRun>()
   for (const name of readdirSync(dirname(directory)).sort()) {
     const other = join(dirname(directory), name)
@@ -50,7 +53,7 @@ async function loadNeighbours(directory: string, config: RunConfig): Promise<Rep
     try {
       const candidate = loadRunConfig(other)
       if (comparable(config, candidate))
-        found.set(candidate.settings.recipe.name, await loadReportRun(other, candidate))
+        found.set(candidate.settings.recipe.name, await loadReportRun(other, candidate, rewardThreshold))
     } catch (error) {
       console.error(`report: ${other} is left out: ${error instanceof Error ? error.message : String(error)}`)
     }
@@ -66,8 +69,9 @@ export interface RunReport {
 
 export async function report(directory: string, decode: (tokens: ArrayLike<number>) => string): Promise<RunReport> {
   const config = loadRunConfig(directory)
-  const own = await loadReportRun(directory, config)
-  const runs = [own, ...(await loadNeighbours(directory, config))]
+  const { rewardThreshold } = settingsOf(config.settings.recipe)
+  const own = await loadReportRun(directory, config, rewardThreshold)
+  const runs = [own, ...(await loadNeighbours(directory, config, rewardThreshold))]
   const path = join(directory, 'report.html')
   await writeReport(path, runs, decode)
   return { table: formatTable([...own.before, ...runs.flatMap((r) => r.after)]), path }

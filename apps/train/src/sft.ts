@@ -4,12 +4,11 @@
  *
  * Curriculum: a share of zoom items has fewer filled cells than the suite's six, so that "where is a marker" is learnt before "which marker".
  */
-import { createSearchTool, createZoomTool, imageRef } from '@axpo/agent'
+import { createSearchTool, createToolRegistry, createZoomTool, imageRef, type Tool } from '@axpo/agent'
 import type { Session } from '@axpo/eval'
 import {
   createQuestion,
   createRandom,
-  type DemonstratedCall,
   defaultDifficulty,
   demonstrate,
   demonstrateCall,
@@ -29,8 +28,6 @@ import {
   type DemonstrationTokens,
   demonstrationTokens,
   formatCall,
-  type Observation,
-  type Played,
   promptTokens,
   type TokenContext,
 } from './demonstration-tokens.ts'
@@ -62,6 +59,9 @@ export interface SftSettings {
   readonly tasks?: string
   /** As in TasksFile. */
   readonly tasksSha256?: string
+  /** A user's module of tools that its calls may name. As in ToolsFile. */
+  readonly tools?: string
+  readonly toolsSha256?: string
 }
 
 export const defaultSftSettings: SftSettings = {
@@ -124,21 +124,24 @@ export function sftLearningRate(settings: SftSettings, step: number): number {
   return learningRate * Math.min(1, (step + 1) / settings.warmUpSteps) * (0.05 + 0.95 * Math.min(1, left))
 }
 
-const zoom = createZoomTool()
-const search = createSearchTool()
-
-/** What the tool answers to a demonstrated call. Python's reading is known beforehand; a test holds it against the real interpreter. */
-async function answerCall(question: Played, call: DemonstratedCall): Promise<Observation> {
-  if (call.name === 'python') return { text: `=> ${call.reading}`, image: null }
-  const tool = call.name === 'search' ? search : zoom
-  const context = { images: question.images, documents: question.documents }
-  const result = await tool.run(call.arguments, context, new AbortController().signal)
-  if (result.status !== 'ok') throw new Error(`sft: the demonstrated ${call.name} call must work, got ${result.text}.`)
-  return { text: result.text, image: result.image }
+/**
+ * Plays demonstrated calls with the real tools, `own` included. Python's reading is known beforehand; a test holds it against the real interpreter. Throws for a call that does not work: it
+ * would teach an error.
+ */
+function callAnswerer(own: readonly Tool[]): TokenContext['answerCall'] {
+  const registry = createToolRegistry([createZoomTool(), createSearchTool(), ...own])
+  return async ({ images, documents, tools }, call) => {
+    if (call.name === 'python') return { text: `=> ${call.reading}`, image: null }
+    const parsed = { ok: true as const, name: call.name, arguments: { ...call.arguments }, argumentsJson: '' }
+    const { status, text, image } = await registry.call(parsed, tools, { images, documents })
+    if (status !== 'ok') throw new Error(`sft: the demonstrated ${call.name} call must work, got ${text}.`)
+    return { text, image }
+  }
 }
 
-export function sftContext(session: Session): TokenContext {
-  return { codec: session.codec, imageRef, answerCall }
+/** `own`: the user's tools. */
+export function sftContext(session: Session, own: readonly Tool[] = []): TokenContext {
+  return { codec: session.codec, imageRef, answerCall: callAnswerer(own) }
 }
 
 function sftQuestion(settings: SftSettings, phase: SftPhase, index: number): Question {

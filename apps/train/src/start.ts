@@ -5,13 +5,25 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import type { RolloutSetting } from '@axpo/agent'
-import { type EvaluationPlan, evaluate, openPython, openSession, type Session, saveEvaluation } from '@axpo/eval'
+import type { RolloutSetting, Tool } from '@axpo/agent'
+import {
+  checkTasks,
+  type EvaluationPlan,
+  evaluate,
+  evaluationTasks,
+  largestQuestions,
+  openPython,
+  openSession,
+  openUserTools,
+  type Session,
+  saveEvaluation,
+  type UserTools,
+} from '@axpo/eval'
 import type { CpuBuild, DeviceRequest } from '@axpo/kernels'
 import type { RawImage } from '@axpo/trajectory'
 import { lockFolder } from './folder-lock.ts'
 import { createProgress, formatSeconds } from './progress.ts'
-import type { RlSettings } from './rl-step.ts'
+import type { RlSettings, Trainer } from './rl-step.ts'
 import { RunFolder } from './run-folder.ts'
 import { evaluationPath, report } from './run-report.ts'
 import { createTrainer, loadRunConfig, type RunConfig, rolloutSetting, train } from './train.ts'
@@ -139,18 +151,32 @@ function checkStart(config: RunConfig): void {
 }
 
 /** Before, training, after; false when it was stopped. */
-async function work(session: Session, agent: RolloutSetting, options: MainJobOptions, run: OpenRun): Promise<boolean> {
+async function work(trainer: Trainer, options: MainJobOptions, run: OpenRun): Promise<boolean> {
+  const { session, agent } = trainer
   const { config, folder } = run
-  const { evaluation, settings } = config
+  const { evaluation } = config
   if (evaluation) {
     await session.model.load(config.checkpoint)
     await evaluateInto(session, agent, evaluation, options, 'before')
   }
-  const outcome = await train(await createTrainer(session, agent, settings), config, folder, { stop: options.stop })
+  const outcome = await train(trainer, config, folder, { stop: options.stop })
   if (!outcome.finished) return false
   console.log(`checkpoint: ${relative('.', outcome.checkpoint)}`)
   if (evaluation) await evaluateInto(session, agent, evaluation, options, 'after')
   return true
+}
+
+/** What a run needs, its questions checked against its tools before any folder is made. */
+async function openTrainer(
+  session: Session,
+  python: Tool,
+  own: UserTools,
+  { settings, evaluation }: Pick<NewRun, 'settings' | 'evaluation'>,
+): Promise<Trainer> {
+  const trainer = await createTrainer(session, rolloutSetting(session, python, own.tools), settings)
+  if (evaluation?.tasks !== undefined)
+    checkTasks(await evaluationTasks({ ...evaluation, questions: largestQuestions }), trainer.agent)
+  return trainer
 }
 
 /** How long a run waits for a process that was told to stop and is still in its last step. */
@@ -160,40 +186,39 @@ const lockWaitMs = 5000
 export async function mainJob(options: MainJobOptions): Promise<boolean> {
   const { directory, threads, build, newRun } = options
   const began = performance.now()
-  const { checkpoint, device } = newRun ? { ...newRun, device: 'auto' as const } : loadRunConfig(directory)
+  const { checkpoint, device, ...asked } = newRun ? { ...newRun, device: 'auto' as const } : loadRunConfig(directory)
+  await using opened = new AsyncDisposableStack()
+  const own = await openUserTools(asked.settings)
+  opened.defer(() => own.dispose())
   const session = await openSession({
     device: options.device ?? device,
     threads,
     checkpoint,
     ...(build ? { build } : {}),
   })
+  opened.defer(() => session.close())
   console.log(`device: ${session.device}`)
   const python = openPython()
-  let release = () => {}
-  try {
-    if (!newRun) release = await lockFolder(directory, lockWaitMs)
-    const run = newRun ? createRun(directory, newRun, session) : resumeRun(directory, session)
-    if (newRun) release = await lockFolder(directory, lockWaitMs)
-    checkStart(run.config)
-    const { resumedStep } = run.folder
-    console.log(`run: ${relative('.', directory)}${resumedStep > 0 ? `, resumed at step ${resumedStep}` : ''}`)
-    await python.warm()
-    const finished = await work(session, rolloutSetting(session, python), options, run).catch((error: unknown) => {
-      if (error instanceof Interrupted) return false
-      throw error
-    })
-    if (!finished) {
-      console.log(`stopped; go on with: npm run axpo -- train --resume ${relative('.', directory)}`)
-      return false
-    }
-    if (!run.config.evaluation) return true
-    const { table, path } = await report(directory, (tokens) => session.codec.decode(tokens))
-    console.log(`\n${table}\n`)
-    console.log(`report: ${relative('.', path)}  (${formatSeconds((performance.now() - began) / 1000)} in all)`)
-    return true
-  } finally {
-    release()
-    await python.dispose()
-    await session.close()
+  opened.defer(() => python.dispose())
+  if (!newRun) opened.defer(await lockFolder(directory, lockWaitMs))
+  const trainer = await openTrainer(session, python, own, asked)
+  const run = newRun ? createRun(directory, newRun, session) : resumeRun(directory, session)
+  if (newRun) opened.defer(await lockFolder(directory, lockWaitMs))
+  checkStart(run.config)
+  const { resumedStep } = run.folder
+  console.log(`run: ${relative('.', directory)}${resumedStep > 0 ? `, resumed at step ${resumedStep}` : ''}`)
+  await python.warm()
+  const finished = await work(trainer, options, run).catch((error: unknown) => {
+    if (error instanceof Interrupted) return false
+    throw error
+  })
+  if (!finished) {
+    console.log(`stopped; go on with: npm run axpo -- train --resume ${relative('.', directory)}`)
+    return false
   }
+  if (!run.config.evaluation) return true
+  const { table, path } = await report(directory, (tokens) => session.codec.decode(tokens))
+  console.log(`\n${table}\n`)
+  console.log(`report: ${relative('.', path)}  (${formatSeconds((performance.now() - began) / 1000)} in all)`)
+  return true
 }

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadAdvantage } from '@axpo/advantage'
-import { defaultLimits, type RolloutSetting } from '@axpo/agent'
+import { defaultLimits, type RolloutSetting, type Tool } from '@axpo/agent'
 import {
   agentPorts,
   checkTasks,
@@ -44,6 +44,8 @@ const configSchema = z.strictObject({
     families: z.array(z.enum(['zoom', 'python', 'search'])).min(1),
     tasks: z.string().exactOptional(),
     tasksSha256: z.string().exactOptional(),
+    tools: z.string().exactOptional(),
+    toolsSha256: z.string().exactOptional(),
     learningRate: z.number().positive(),
     warmUpSteps: z.int().nonnegative(),
   }),
@@ -58,6 +60,8 @@ const configSchema = z.strictObject({
       families: z.array(z.enum([...families, ...heldOutFamilies])).min(1),
       tasks: z.string().exactOptional(),
       tasksSha256: z.string().exactOptional(),
+      tools: z.string().exactOptional(),
+      toolsSha256: z.string().exactOptional(),
     })
     .nullable(),
 })
@@ -90,10 +94,11 @@ export function rlSettings(
   }
 }
 
-export function rolloutSetting(session: Session, python: Parameters<typeof suiteRegistry>[0]): RolloutSetting {
+/** `own`: the user's tools. */
+export function rolloutSetting(session: Session, python: Tool, own: readonly Tool[] = []): RolloutSetting {
   return {
     ...agentPorts(session),
-    tools: suiteRegistry(python),
+    tools: suiteRegistry(python, own),
     temperature: 1,
     limits: defaultLimits,
     images: new Map(),
@@ -108,7 +113,7 @@ export async function createTrainer(
   const advantage = await loadAdvantage()
   const file = tasksFileOf(settings ?? {})
   if (!settings || file === null) return { session, agent, advantage }
-  const questions = loadSplit(file, 'train')
+  const questions = await loadSplit(file, 'train')
   checkTasks(questions.map(userTask), agent)
   return { session, agent, advantage, taskRow: createTaskRow(questions, settings.seed) }
 }

@@ -54,7 +54,9 @@ export {
   splits,
   type ZoomSpec,
 } from './spec.ts'
-export { type DecodeImage, gradeUserTask, loadUserTasks, splitOfContent, type UserTask } from './user-tasks.ts'
+export { gradeUserTask, loadUserTasks, splitOfContent, type UserTask } from './user-tasks.ts'
 export { demonstrateUserTask } from './user-tasks-demonstrate.ts'
 export { type Grader, gradeAnswer } from './user-tasks-grader.ts'
+export type { DecodeImage } from './user-tasks-media.ts'
+export { type OwnTask, type OwnTasks, readTaskModule } from './user-tasks-module.ts'
 export { drawForVlm, renderForVlm, shownToVlm, type VlmRendering, vlmShownSide, vlmSide } from './vlm.ts'

@@ -18,25 +18,32 @@ export function shown(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 
-/** The object of every line, handed to `read`; what it throws as LineError is collected as `file:line: message`. Throws when there is any, or no line at all. */
-export function readJsonl<T>(path: string, read: (line: JsonLine) => T): T[] {
-  if (!existsSync(path)) throw new Error(`${path}: a JSONL file is needed, got nothing there. Check the path.`)
-  const results: T[] = []
+/** What `read` makes of each item; what it throws as LineError is collected as `place: message`, and thrown once all are read. */
+export function readEach<I extends { readonly place: string }, R>(items: Iterable<I>, read: (item: I) => R): R[] {
+  const results: R[] = []
   const errors: string[] = []
-  for (const [i, raw] of readFileSync(path, 'utf8')
-    .replace(/^\uFEFF/, '')
-    .split(/\r?\n/)
-    .entries()) {
-    if (raw.trim() === '') continue
+  for (const item of items) {
     try {
-      results.push(read({ line: i + 1, value: parseObject(raw) }))
+      results.push(read(item))
     } catch (error) {
       if (!(error instanceof LineError)) throw error
-      errors.push(`${path}:${i + 1}: ${error.message}`)
+      errors.push(`${item.place}: ${error.message}`)
     }
   }
   if (errors.length > shownErrors) errors.splice(shownErrors, Infinity, `and ${errors.length - shownErrors} more`)
   if (errors.length > 0) throw new Error(errors.join('\n'))
+  return results
+}
+
+/** The object of every line, handed to `read`. Throws with every mistake as `file:line: message`, or when there is no line at all. */
+export function readJsonl<T>(path: string, read: (line: JsonLine) => T): T[] {
+  if (!existsSync(path)) throw new Error(`${path}: a JSONL file is needed, got nothing there. Check the path.`)
+  const lines = readFileSync(path, 'utf8')
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .map((raw, i) => ({ raw, line: i + 1, place: `${path}:${i + 1}` }))
+    .filter(({ raw }) => raw.trim() !== '')
+  const results = readEach(lines, ({ raw, line }) => read({ line, value: parseObject(raw) }))
   if (results.length === 0) throw new Error(`${path}: at least one line is needed, got an empty file. Check the path.`)
   return results
 }

@@ -1,7 +1,7 @@
 /** The fields of a line of a task file, each checked: a wrong one is a LineError that says what would be right. */
 import { LineError, shown } from './jsonl.ts'
 
-type Fields = Readonly<Record<string, unknown>>
+export type Fields = Readonly<Record<string, unknown>>
 
 /** Refuses names that nobody reads: a typo would be ignored in silence. */
 export function checkNames(fields: Fields, known: readonly string[]): void {

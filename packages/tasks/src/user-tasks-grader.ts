@@ -1,4 +1,4 @@
-/** How an answer to a user's question is judged, by rule. Each grader gives 1 or 0; no answer is 0. Not here: judging by a model. */
+/** How an answer to a user's question is judged, by rule: from 0 to 1, where all but `parts` and `own` give 1 or 0; no answer is 0. Not here: judging by a model. */
 
 export type Grader =
   /** The same characters, but for white space at the ends. */
@@ -9,8 +9,13 @@ export type Grader =
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
   /** The right answer stands in it as whole words; case does not matter. */
   | { readonly kind: 'contained' }
+  /** A list separated by commas, semicolons or lines, in any order: the share of the parts that are in it; more entries than parts share the credit. Case does not matter. */
+  | { readonly kind: 'parts'; readonly parts: readonly string[] }
+  /** A function of the user's, from 0 to 1 (user-tasks-module.ts). */
+  | { readonly kind: 'own'; readonly grade: (answer: string) => number }
 
-export const graderKinds: readonly Grader['kind'][] = ['exact', 'number', 'choice', 'contained']
+/** Those that a line of a file may name. */
+export const graderKinds = ['exact', 'number', 'choice', 'contained', 'parts'] as const satisfies Grader['kind'][]
 
 const folded = (text: string): string => text.normalize('NFKC').toLowerCase().replace(/\s+/g, ' ').trim()
 
@@ -48,9 +53,27 @@ function contains(answer: string, gold: string): boolean {
   return false
 }
 
+/** The entries of a list in an answer, each once. */
+export function partsOf(answer: string): ReadonlySet<string> {
+  return new Set(
+    answer
+      .split(/[,;\n]/)
+      .map(folded)
+      .filter((part) => part !== ''),
+  )
+}
+
+function gradeParts(parts: readonly string[], answer: string): number {
+  const given = partsOf(answer)
+  const found = parts.filter((part) => given.has(folded(part))).length
+  return found / Math.max(parts.length, given.size)
+}
+
 /** `gold`: the right answer; of a choice, its letter. */
-export function gradeAnswer(grader: Grader, gold: string, answer: string | null): 0 | 1 {
+export function gradeAnswer(grader: Grader, gold: string, answer: string | null): number {
   if (answer === null || answer.trim() === '') return 0
+  if (grader.kind === 'own') return grader.grade(answer)
+  if (grader.kind === 'parts') return gradeParts(grader.parts, answer)
   if (grader.kind === 'exact') return answer.trim() === gold.trim() ? 1 : 0
   if (grader.kind === 'contained') return contains(answer, gold) ? 1 : 0
   if (grader.kind === 'choice') {

@@ -83,7 +83,7 @@ test.each<[object | string, string]>([
   ],
   [
     { question: 'q', answer: 'a', grader: 'judge' },
-    'grader must be one of exact, number, choice, contained, got "judge". Choose one.',
+    'grader must be one of exact, number, choice, contained, parts, got "judge". Choose one.',
   ],
   [
     { question: 'q', answer: 'a', grader: 'number' },
@@ -108,6 +108,14 @@ test.each<[object | string, string]>([
   [
     { question: 'q', answer: 'a', calls: [{ name: 'search' }] },
     'a call must have arguments (an object) and right (true or false), got {"name":"search"}. Add them.',
+  ],
+  ...[['2'], ['2', ' 2'], ['2, 3', '5'], 'a'].map((answer): [object, string] => [
+    { question: 'q', answer, grader: 'parts' },
+    `answer must be a list of two or more different texts without commas and semicolons for the grader parts, got ${JSON.stringify(answer)}. Write it as ["...", "..."].`,
+  ]),
+  [
+    { question: 'q', answer: ['2', '3'], grader: 'exact' },
+    'answer must be a text that is not empty, got ["2","3"]. Write it in quotes.',
   ],
   [{ question: 'q', answer: 'a', easy: 1 }, 'easy must be true or false, got 1. Correct it.'],
   [{ question: 'q', answer: 'a', known: 'yes' }, 'known must be true or false, got "yes". Correct it.'],
@@ -181,9 +189,30 @@ test.each<[string, object, string[], (string | null)[]]>([
     ['It is New  York.', 'NEW YORK'],
     ['New Yorkshire', 'York', ''],
   ],
+  [
+    'parts: all of them, and no more',
+    { answer: ['2', 'three'] },
+    ['2, three', 'Three;2', ' 2\nTHREE\n', '2,2,three'],
+    ['23', 'two three', ',', '', null],
+  ],
 ])('grader %s', (_, line, right, wrong) => {
   for (const answer of right) expect([answer, graded(line, answer)]).toEqual([answer, 1])
   for (const answer of wrong) expect([answer, graded(line, answer)]).toEqual([answer, 0])
+})
+
+test('parts: the share that is in the answer; more entries than parts share the credit', () => {
+  const primes = { answer: ['2', '3', '5', '7'] }
+  const reward = (answer: string) => graded(primes, answer)
+  expect(reward('2, 3')).toBe(2 / 4)
+  expect(reward('7')).toBe(1 / 4)
+  expect(reward('2, 3, 5, 9')).toBe(3 / 4)
+  // whoever lists everything
+  expect(reward('1, 2, 3, 4, 5, 6, 7, 8')).toBe(4 / 8)
+  expect(reward('4')).toBe(0)
+  expect(loadUserTasks(write({ question: 'q', ...primes }))[0]).toMatchObject({
+    gold: '2, 3, 5, 7',
+    grader: { kind: 'parts', parts: ['2', '3', '5', '7'] },
+  })
 })
 
 test('choices are listed in the question', () => {

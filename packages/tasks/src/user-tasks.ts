@@ -1,8 +1,8 @@
 /**
  * A user's own questions from a JSONL file: what each line may say, read strictly. Not here: judging answers (user-tasks-grader.ts), checking single fields
- * (user-tasks-fields.ts), demonstrations (user-tasks-demonstrate.ts), playing (@axpo/agent).
+ * (user-tasks-fields.ts), images and documents (user-tasks-media.ts), questions from a module (user-tasks-module.ts), demonstrations (user-tasks-demonstrate.ts), playing
+ * (@axpo/agent).
  */
-import { existsSync, readFileSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import type { DemonstratedCall } from './demonstrate.ts'
 import { type JsonLine, LineError, readJsonl, shown } from './jsonl.ts'
@@ -10,10 +10,19 @@ import type { ChatMessage, Picture, SearchDocument } from './question.ts'
 import { hashKey } from './random.ts'
 import { type Split, splits } from './spec.ts'
 import { checkNames, objects, oneOf, optionalText, text, texts } from './user-tasks-fields.ts'
-import { choiceLetter, chosenOption, type Grader, gradeAnswer, graderKinds, onlyNumber } from './user-tasks-grader.ts'
+import {
+  choiceLetter,
+  chosenOption,
+  type Grader,
+  gradeAnswer,
+  graderKinds,
+  onlyNumber,
+  partsOf,
+} from './user-tasks-grader.ts'
+import { createDocumentReader, type DecodeImage, pictureOf } from './user-tasks-media.ts'
 
 export interface UserTask {
-  /** Default: `${file name}-${line}`. */
+  /** Default in a JSONL file: `${file name}-${line}`. */
   readonly id: string
   /** Results are reported by family; default: the file's name. */
   readonly family: string
@@ -23,7 +32,7 @@ export interface UserTask {
   readonly tools: readonly string[]
   /** What the search tool looks through. */
   readonly documents: readonly SearchDocument[]
-  /** The right answer; of a choice, its letter. */
+  /** The right answer; of a choice, its letter; of parts, all of them; empty where the task's own grader alone knows. */
   readonly gold: string
   readonly grader: Grader
   /** Calls to learn from: right ones and plausible wrong ones. Empty unless the file has them. */
@@ -32,12 +41,9 @@ export interface UserTask {
   readonly easy: boolean
   /** Told in supervised fine-tuning whatever its split: what the model is to know by heart. */
   readonly known: boolean
-  /** Where it stands, as `file:line`. */
+  /** Where it stands, as `file:line`; in a module, which task it is. */
   readonly place: string
 }
-
-/** PNG or JPEG bytes to pixels; @axpo/agent has one. Throws for what it cannot read. */
-export type DecodeImage = (bytes: Uint8Array) => Picture
 
 const fieldNames = [
   'question',
@@ -69,9 +75,21 @@ function hashBytes(data: Uint8Array): number {
   return h >>> 0
 }
 
+/** The parts of an answer that is a list: each its own, none cut by what separates them. */
+function partList(value: JsonLine['value']): readonly string[] {
+  const parts = Array.isArray(value.answer) ? texts(value, 'answer') : []
+  const whole = parts.every((part) => partsOf(part).size === 1) && partsOf(parts.join(',')).size === parts.length
+  if (parts.length < 2 || !whole)
+    throw new LineError(
+      `answer must be a list of two or more different texts without commas and semicolons for the grader parts, got ${shown(value.answer)}. Write it as ["...", "..."].`,
+    )
+  return parts
+}
+
 function graderOf(value: JsonLine['value']): Grader {
   const choices = texts(value, 'choices')
-  const kind = oneOf(value, 'grader', graderKinds) ?? (choices.length > 0 ? 'choice' : 'exact')
+  const otherwise = Array.isArray(value.answer) ? 'parts' : 'exact'
+  const kind = oneOf(value, 'grader', graderKinds) ?? (choices.length > 0 ? 'choice' : otherwise)
   if ((kind === 'choice') !== choices.length > 0)
     throw new LineError(
       `choices belong to the grader choice, got grader ${shown(kind)} and ${choices.length} choices. Add or delete them.`,
@@ -84,11 +102,13 @@ function graderOf(value: JsonLine['value']): Grader {
   if (kind === 'choice' && (choices.length < 2 || choices.length > 26))
     throw new LineError(`choices must be 2 to 26, got ${choices.length}. Add or delete some.`)
   if (kind === 'choice') return { kind, choices }
+  if (kind === 'parts') return { kind, parts: partList(value) }
   return kind === 'number' ? { kind, tolerance: (tolerance as number | undefined) ?? 0 } : { kind }
 }
 
 /** The answer as the grader wants it. A number may be written as one. */
 function goldOf(value: JsonLine['value'], grader: Grader): string {
+  if (grader.kind === 'parts') return grader.parts.join(', ')
   const answer = typeof value.answer === 'number' ? String(value.answer) : text(value, 'answer')
   if (grader.kind === 'number' && onlyNumber(answer) === null)
     throw new LineError(`answer must be a number for the grader number, got ${shown(answer)}. Write one number.`)
@@ -98,58 +118,6 @@ function goldOf(value: JsonLine['value'], grader: Grader): string {
   if (index === null)
     throw new LineError(`answer must be the letter or the text of a choice, got ${shown(answer)}. Correct it.`)
   return choiceLetter(index)
-}
-
-function imageBytes(reference: string, folder: string): Uint8Array {
-  if (reference.startsWith('data:')) {
-    const base64 = /^data:image\/[a-z.+-]+;base64,([A-Za-z0-9+/]+=*)$/.exec(reference)?.[1]
-    if (base64 === undefined)
-      throw new LineError(
-        `image must be a path or data:image/png;base64,..., got ${shown(reference)}. Encode it again.`,
-      )
-    return Buffer.from(base64, 'base64')
-  }
-  const path = resolve(folder, reference)
-  if (!existsSync(path))
-    throw new LineError(`image must be a file beside the task file, got nothing at ${path}. Check the path.`)
-  return readFileSync(path)
-}
-
-function picturesOf(value: JsonLine['value'], folder: string, decodeImage: DecodeImage | undefined): Picture[] {
-  return texts(value, 'image').map((reference) => {
-    const bytes = imageBytes(reference, folder)
-    if (!decodeImage)
-      throw new Error('loadUserTasks: images need a decoder, got none. Pass decodeImage of @axpo/agent.')
-    try {
-      return decodeImage(bytes)
-    } catch (error) {
-      throw new LineError(`image must be readable, got ${shown(reference)}: ${(error as Error).message}`)
-    }
-  })
-}
-
-function documentOf(fields: JsonLine['value'], index: number): SearchDocument {
-  checkNames(fields, ['id', 'title', 'text'])
-  const id = optionalText(fields, 'id') ?? `d${String(index).padStart(5, '0')}`
-  return { id, title: text(fields, 'title'), text: text(fields, 'text') }
-}
-
-/** Documents in the line, or in a JSONL file of their own that many lines may name; each such file is read once. */
-function createDocumentReader(folder: string): (value: JsonLine['value']) => readonly SearchDocument[] {
-  const known = new Map<string, readonly SearchDocument[]>()
-  return (value) => {
-    if (typeof value.documents !== 'string') return objects(value, 'documents').map(documentOf)
-    const path = resolve(folder, value.documents)
-    let found = known.get(path)
-    if (!found) {
-      if (!existsSync(path))
-        throw new LineError(`documents must be a list or a JSONL file, got nothing at ${path}. Check the path.`)
-      let index = 0
-      found = readJsonl(path, (line) => documentOf(line.value, index++))
-      known.set(path, found)
-    }
-    return found
-  }
 }
 
 function callOf(fields: JsonLine['value']): DemonstratedCall {
@@ -189,7 +157,7 @@ export function loadUserTasks(path: string, decodeImage?: DecodeImage): UserTask
     const question = text(value, 'question')
     const grader = graderOf(value)
     const gold = goldOf(value, grader)
-    const images = picturesOf(value, folder, decodeImage)
+    const images = texts(value, 'image').map((reference) => pictureOf(reference, folder, decodeImage))
     const id = optionalText(value, 'id') ?? `${name}-${line}`
     const before = places.get(id)
     if (before !== undefined)
@@ -216,7 +184,7 @@ export function loadUserTasks(path: string, decodeImage?: DecodeImage): UserTask
   })
 }
 
-/** 1 for a right answer, else 0. */
-export function gradeUserTask(task: Pick<UserTask, 'grader' | 'gold'>, answer: string | null): 0 | 1 {
+/** From 0 to 1; 1 for a right answer. */
+export function gradeUserTask(task: Pick<UserTask, 'grader' | 'gold'>, answer: string | null): number {
   return gradeAnswer(task.grader, task.gold, answer)
 }
