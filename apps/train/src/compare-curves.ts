@@ -1,30 +1,17 @@
 /** Learning curves of a recipe over its seeds: training figures at every step, Pass@k at every validation, each with a band. Pure. Not here: drawing. */
-import {
-  type Band,
-  type BootstrapOptions,
-  bandKind,
-  bandsOverSeeds,
-  passAtK,
-  type QuestionCounts,
-  trailingMean,
-} from '@axpo/eval'
+import { type Band, type BootstrapOptions, bandKind, bandsOverSeeds, passAtK, type QuestionCounts } from '@axpo/eval'
+import { figureNamed, type MainFigure, mainFigures, type TrainingFigure, trailing } from './compare-diagnostics.ts'
 import { type Cell, rolloutsSpent } from './compare-read.ts'
-import type { StepMetrics } from './rl-step.ts'
 
 /** Steps of the trailing mean that training curves are smoothed with, each seed for itself. */
 export const smoothingSteps = 5
 
-export const trainingFigures = {
-  toolUse: (m: StepMetrics) => m.toolUseRate,
-  allWrong: (m: StepMetrics) => m.allWrongToolRate,
-  recovery: (m: StepMetrics) => m.recoveryRate,
-  reward: (m: StepMetrics) => m.reward,
-  distinctCalls: (m: StepMetrics) => m.distinctCallsPerPrefix,
-  advantageOnCalls: (m: StepMetrics) => m.meanAdvantageOnCalls,
-  entropyActNats: (m: StepMetrics) => m.entropyActNats,
-  klNats: (m: StepMetrics) => m.klNats,
-} as const
-export type TrainingFigure = keyof typeof trainingFigures
+/** Diagnostics of long runs are kept at every so many steps: with the trailing mean no step is left out, and the result stays small. */
+function diagnosticSteps(lastStep: number): number[] {
+  const stride = lastStep > 10 * smoothingSteps ? smoothingSteps : 1
+  const steps = Array.from({ length: lastStep }, (_, i) => i + 1)
+  return steps.filter((step) => step === 1 || step === lastStep || step % stride === 0)
+}
 
 export interface Curve {
   /** From 1 in training, from 0 in validation. */
@@ -37,7 +24,9 @@ export interface Curve {
 export interface Curves {
   /** What the bands show; the number of seeds decides. */
   readonly bandKind: ReturnType<typeof bandKind>
-  readonly training: Readonly<Record<TrainingFigure, Curve>>
+  readonly training: Readonly<Record<MainFigure, Curve>>
+  /** By the names of diagnosticNames. */
+  readonly diagnostics: Readonly<Record<string, Curve>>
   readonly passAt1: Curve
   /** Null with fewer than 4 rollouts a question. */
   readonly passAt4: Curve | null
@@ -46,6 +35,9 @@ export interface Curves {
 }
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
+
+const byName = (names: readonly string[], curve: (figure: TrainingFigure) => Curve): Record<string, Curve> =>
+  Object.fromEntries(names.map((name) => [name, curve(figureNamed(name))]))
 
 /** Mean of Pass@k over questions; null with too few samples. */
 export function meanPassAtK(counts: readonly QuestionCounts[], k: number): number | null {
@@ -69,6 +61,7 @@ export function curvesOf(
   cells: readonly Cell[],
   start: Cell['evaluations'],
   lastStep: number,
+  diagnostics: readonly string[],
   options: BootstrapOptions,
 ): Curves {
   const kind = bandKind(cells.length)
@@ -79,9 +72,12 @@ export function curvesOf(
       bands: bandsOverSeeds(cells.map(values), kind, options),
     }
   }
-  const trained = Array.from({ length: lastStep }, (_, i) => i + 1)
-  const training = (figure: TrainingFigure) =>
-    curve(trained, (c) => trailingMean(c.metrics.slice(0, lastStep).map(trainingFigures[figure]), smoothingSteps))
+  const training = (steps: readonly number[]) => (figure: TrainingFigure) =>
+    curve(steps, (c) => {
+      const means = trailing(c, figure, smoothingSteps)
+      return steps.map((step) => means[step - 1] ?? null)
+    })
+  const everyStep = training(Array.from({ length: lastStep }, (_, i) => i + 1))
   const points = validations(cells[0]!, start, lastStep)
   const validation = (k: number, family: string | null) =>
     curve(
@@ -95,9 +91,8 @@ export function curvesOf(
   const enough = points[0]!.counts.every((c) => c.samples >= 4)
   return {
     bandKind: kind,
-    training: Object.fromEntries(
-      (Object.keys(trainingFigures) as TrainingFigure[]).map((f) => [f, training(f)]),
-    ) as unknown as Curves['training'],
+    training: byName(Object.keys(mainFigures), everyStep) as Curves['training'],
+    diagnostics: byName(diagnostics, training(diagnosticSteps(lastStep))),
     passAt1: validation(1, null),
     passAt4: enough ? validation(4, null) : null,
     families: Object.fromEntries(families.map((f) => [f, validation(1, f)])),

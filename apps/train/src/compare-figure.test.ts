@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type BandSeries, bandFigure, intervalFigure, spreadLabels, styleOf } from './compare-figure.ts'
+import { type BandSeries, bandFigure, intervalFigure, legend, spreadLabels, styleOf } from './compare-figure.ts'
 
 const options = { title: 'a < b', xLabel: 'steps', yLabel: 'share', yRange: [0, 1] as const }
 const series = (label: string, means: readonly (number | null)[], marks = false): BandSeries => ({
@@ -31,6 +31,22 @@ describe('bandFigure', () => {
     const { yRange: _, ...free } = options
     const flat = { ...series('A', [0.5]), points: [{ x: 3, mean: 0.5, low: 0.5, high: 0.5 }] }
     expect(bandFigure([flat], free)).not.toMatch(/NaN|Infinity/)
+  })
+  it('faint lines are thin and have no band; without names nothing stands at the ends', () => {
+    const svg = bandFigure([series('A', [0, 1]), { ...series('B', [1, 0]), faint: true }], { ...options, names: false })
+    expect(svg.match(/fill-opacity/g)).toHaveLength(1)
+    expect(svg.match(/stroke-width="1"/g)).toHaveLength(1)
+    // bold ones are drawn last; a name is told by the pointer only
+    expect(svg.indexOf('<title>B</title>')).toBeLessThan(svg.indexOf('<title>A</title>'))
+    expect(svg).not.toMatch(/>A<\/text>/)
+    expect(legend([series('a & b', [])])).toContain('a &amp; b</span>')
+  })
+  it('what is never negative has no axis below 0', () => {
+    const { yRange: _, ...free } = options
+    const zero = { ...series('A', []), points: [0, 1].map((x) => ({ x, mean: 0, low: 0, high: 0 })) }
+    expect(bandFigure([zero], free)).not.toContain('>-0')
+    const below = { ...zero, points: [-1, 1].map((x) => ({ x, mean: x, low: x, high: x })) }
+    expect(bandFigure([below], free)).toContain('>-1</text>')
   })
   it('grows with the number of names, so that none covers another', () => {
     const many = Array.from({ length: 19 }, (_, i) => series(`recipe ${i}`, [0.5, 0.5]))

@@ -36,6 +36,8 @@ export interface BandSeries {
   readonly points: readonly (BandPoint | null)[]
   /** Points are marked where they are few. */
   readonly marks: boolean
+  /** A thin line without its band, where many would cover each other. */
+  readonly faint?: boolean
 }
 
 export interface FigureOptions {
@@ -45,6 +47,8 @@ export interface FigureOptions {
   readonly yRange?: readonly [number, number]
   readonly width?: number
   readonly height?: number
+  /** Names at the line ends; false where a legend stands elsewhere. Default true. */
+  readonly names?: boolean
 }
 
 const fontSize = 11
@@ -74,6 +78,12 @@ function extent(values: readonly number[], width: number, room = 0): [number, nu
   const high = Math.max(...values)
   if (low === high) return [low - width / 2, high + width / 2]
   return [low - room * (high - low), high + room * (high - low)]
+}
+
+/** Of an axis of values: what is never negative has no room below 0. */
+function heights(values: readonly number[]): [number, number] {
+  const [low, high] = extent(values, 0.1, 0.06)
+  return [values.some((v) => v < 0) ? low : Math.max(0, low), high]
 }
 
 /** Label heights that keep `lineHeight` between neighbours, as near to the wanted ones as one sweep each way allows. */
@@ -113,22 +123,28 @@ function runsOf(points: readonly (BandPoint | null)[]): BandPoint[][] {
 const path = (points: readonly (readonly [number, number])[]): string =>
   points.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${n(x)} ${n(y)}`).join('')
 
-function drawSeries({ style, points, marks }: BandSeries, { px, py }: Plot): { band: string; line: string } {
+function drawSeries(
+  { label, style, points, marks, faint }: BandSeries,
+  { px, py }: Plot,
+): { band: string; line: string } {
   const dash = style.dash ? ` stroke-dasharray="${style.dash}"` : ''
   const runs = runsOf(points)
   const band = runs.map((run) => {
     const upper = run.map((p) => [px(p.x), py(p.high)] as const)
     const lower = run.toReversed().map((p) => [px(p.x), py(p.low)] as const)
-    return run.length < 2 ? '' : `<path d="${path([...upper, ...lower])}Z" fill="${style.color}" fill-opacity=".13"/>`
+    return faint || run.length < 2
+      ? ''
+      : `<path d="${path([...upper, ...lower])}Z" fill="${style.color}" fill-opacity=".13"/>`
   })
   const line = runs.map((run) => {
     const dots = (marks ? run : run.length === 1 ? run : [])
       .map((p) => `<circle cx="${n(px(p.x))}" cy="${n(py(p.mean))}" r="${markRadius}" fill="${style.color}"/>`)
       .join('')
     const d = path(run.map((p) => [px(p.x), py(p.mean)]))
-    return `<path d="${d}" fill="none" stroke="${style.color}" stroke-width="2" stroke-linejoin="round"${dash}/>${dots}`
+    return `<path d="${d}" fill="none" stroke="${style.color}" stroke-width="${faint ? 1 : 2}" stroke-linejoin="round"${dash}/>${dots}`
   })
-  return { band: band.join(''), line: line.join('') }
+  // the name shows where the pointer rests on the line
+  return { band: band.join(''), line: `<g><title>${escapeHtml(label)}</title>${line.join('')}</g>` }
 }
 
 /** Grid lines and numbers of both axes, their names, the title. */
@@ -171,27 +187,29 @@ function endLabels(series: readonly BandSeries[], { px, py, right, top, bottom }
   )
   return ends.map(({ s, x, y }, i) => {
     const leader = `<path d="M${n(x + 3)} ${n(y)}L${n(right + 14)} ${n(placed[i]!)}" stroke="${s.style.color}" stroke-width=".7" fill="none" opacity=".7"/>`
-    return `${leader}${text(right + 17, placed[i]! + 4, s.label, `fill="${s.style.color}" font-weight="600"`)}`
+    return `${leader}${text(right + 17, placed[i]! + 4, s.label, `fill="${s.style.color}"${s.faint ? '' : ' font-weight="600"'}`)}`
   })
+}
+
+/** A line's colour and dashes beside its name, as HTML. */
+export function legend(series: readonly Pick<BandSeries, 'label' | 'style' | 'faint'>[]): string {
+  const item = ({ label, style: { color, dash }, faint }: Pick<BandSeries, 'label' | 'style' | 'faint'>) =>
+    `<span style="color:${color}${faint ? '' : ';font-weight:600'}"><svg width="28" height="10"><line x1="0" x2="26" y1="5" y2="5" stroke="${color}" stroke-width="${faint ? 1 : 2}"${dash ? ` stroke-dasharray="${dash}"` : ''}/></svg> ${escapeHtml(label)}</span>`
+  return `<p class="legend">${series.map(item).join(' ')}</p>`
 }
 
 export function bandFigure(series: readonly BandSeries[], options: FigureOptions): string {
   const width = options.width ?? 540
-  const height = Math.max(options.height ?? 280, 74 + lineHeight * series.length)
-  const labelWidth = Math.max(0, ...series.map((s) => s.label.length)) * characterWidth + 22
+  const names = options.names ?? true
+  const height = Math.max(options.height ?? 280, names ? 74 + lineHeight * series.length : 0)
+  const labelWidth = names ? Math.max(0, ...series.map((s) => s.label.length)) * characterWidth + 22 : 12
   const edge = { left: 56, right: width - labelWidth, top: 30, bottom: height - 42 }
   const points = series.flatMap((s) => s.points.filter((p): p is BandPoint => p !== null))
   const x = extent(
     points.map((p) => p.x),
     1,
   )
-  const y =
-    options.yRange ??
-    extent(
-      points.flatMap((p) => [p.low, p.high]),
-      0.1,
-      0.06,
-    )
+  const y = options.yRange ?? heights(points.flatMap((p) => [p.low, p.high]))
   const plot: Plot = {
     ...edge,
     px: (v) => edge.left + ((v - x[0]) / (x[1] - x[0])) * (edge.right - edge.left),
@@ -201,12 +219,15 @@ export function bandFigure(series: readonly BandSeries[], options: FigureOptions
     const nothing = text((edge.left + edge.right) / 2, height / 2, 'nothing to measure', 'text-anchor="middle"')
     return svg(width, height, options.title, [...axes(options, plot, x, y), nothing])
   }
-  const drawn = series.map((s) => drawSeries(s, plot))
+  // faint ones first, so that the others lie on them
+  const drawn = series
+    .toSorted((a, b) => Number(b.faint ?? false) - Number(a.faint ?? false))
+    .map((s) => drawSeries(s, plot))
   return svg(width, height, options.title, [
     ...axes(options, plot, x, y),
     ...drawn.map((d) => d.band),
     ...drawn.map((d) => d.line),
-    ...endLabels(series, plot),
+    ...(names ? endLabels(series, plot) : []),
   ])
 }
 

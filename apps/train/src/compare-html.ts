@@ -1,94 +1,111 @@
 /** compare.html: the tables of compare.md and the figures, in one file without scripts or network. Not here: how figures are drawn (compare-figure.ts). */
 import { escapeHtml } from './chart.ts'
-import { type Curve, smoothingSteps, type TrainingFigure } from './compare-curves.ts'
+import { type Curve, smoothingSteps } from './compare-curves.ts'
+import { figureNamed, type MainFigure, mainFigures } from './compare-diagnostics.ts'
 import {
   type BandSeries,
   bandFigure,
   type FigureOptions,
   type IntervalRow,
   intervalFigure,
+  legend,
   type Style,
   styleOf,
 } from './compare-figure.ts'
-import type { CompareResult, GroupResult } from './compare-result.ts'
-import { armName, groupTitle, mapTable, restsOn, settingsLine, type Table, tablesOf } from './compare-table.ts'
+import { replicateCount, restsOn, seedCount } from './compare-format.ts'
+import type { CompareResult, Effect, GroupResult } from './compare-result.ts'
+import { armName, groupTitle, mapTable, settingsLine, type Table, tablesOf } from './compare-table.ts'
 import type { CompareTimes } from './compare-times.ts'
+import { figuresNote } from './compare-training-table.ts'
 
 type Styles = ReadonlyMap<string, Style>
 
 const rates: readonly [number, number] = [0, 1]
 
-function series(curve: Curve, label: string, style: Style, along: 'steps' | 'rollouts', marks: boolean): BandSeries {
-  const points = curve.bands.map((band, i) => band && { x: curve[along][i]!, ...band })
-  return { label, style, points, marks }
+/** From so many recipes on, bands cover each other: only some recipes have theirs. */
+const mostBands = 6
+/** Of those with the highest Pass@1. */
+const bestDrawn = 3
+
+/** Recipes whose lines are drawn bold, with their bands: all where they are few, else the baseline, axpo and the best at the end. */
+function boldRecipes({ plan }: CompareResult, group: GroupResult): ReadonlySet<string> {
+  if (plan.recipes.length <= mostBands) return new Set(plan.recipes)
+  const best = group.arms
+    .filter((a) => a.rolloutsOf === null)
+    .toSorted((a, b) => b.passAt1.mean.estimate - a.passAt1.mean.estimate)
+    .slice(0, bestDrawn)
+  return new Set([plan.baseline, ...plan.recipes.filter((r) => r === 'axpo'), ...best.map((a) => a.recipe)])
 }
 
-const trainingCharts: readonly (readonly [TrainingFigure, string, string, (readonly [number, number])?])[] = [
-  ['toolUse', 'Tool use in training', 'rollouts with a tool call', rates],
-  ['allWrong', 'All-wrong tool subgroups in training', 'share of tool subgroups', rates],
-  ['recovery', 'Recovered prefixes in training', 'share of resampled prefixes', rates],
-  ['distinctCalls', 'Distinct calls a resampled prefix', 'calls'],
-  ['advantageOnCalls', 'Mean advantage on tool-call tokens', 'advantage'],
-  ['entropyActNats', 'Entropy of tool calls', 'nats a token'],
-]
+const axis = { steps: 'optimiser steps', rollouts: 'rollouts spent (mean over seeds)' } as const
 
-function curveFigures(result: CompareResult, group: GroupResult, styles: Styles): string {
-  const recipes = result.plan.recipes
-  const figure = (
-    pick: (recipe: string) => Curve | null,
-    options: FigureOptions,
+/** Draws a curve of every recipe that has it; empty where none has. */
+function curveFigure(result: CompareResult, group: GroupResult, styles: Styles) {
+  const bold = boldRecipes(result, group)
+  return (
+    pick: (curves: GroupResult['curves'][string]) => Curve | null,
+    options: Omit<FigureOptions, 'xLabel'>,
     along: 'steps' | 'rollouts',
     marks: boolean,
-  ) => {
-    const drawn = recipes.flatMap((r) => {
-      const curve = pick(r)
-      return curve?.bands.some((b) => b !== null) ? [series(curve, r, styles.get(r)!, along, marks)] : []
+  ): string => {
+    const drawn = result.plan.recipes.flatMap((recipe): BandSeries[] => {
+      const curve = pick(group.curves[recipe]!)
+      if (!curve?.bands.some((b) => b !== null)) return []
+      const points = curve.bands.map((band, i) => band && { x: curve[along][i]!, ...band })
+      return [{ label: recipe, style: styles.get(recipe)!, points, marks, faint: !bold.has(recipe) }]
     })
-    return drawn.length === 0 ? '' : bandFigure(drawn, options)
+    return drawn.length === 0 ? '' : bandFigure(drawn, { ...options, xLabel: axis[along] })
   }
-  const curves = (r: string) => group.curves[r]!
-  const axis = { steps: 'optimiser steps', rollouts: 'rollouts spent (mean over seeds)' } as const
-  const passes = (['steps', 'rollouts'] as const).flatMap((along) => [
-    figure(
-      (r) => curves(r).passAt1,
-      { title: `Pass@1, validation, by ${along}`, xLabel: axis[along], yLabel: 'Pass@1' },
-      along,
-      true,
-    ),
-    figure(
-      (r) => curves(r).passAt4,
-      { title: `Pass@4, validation, by ${along}`, xLabel: axis[along], yLabel: 'Pass@4' },
-      along,
-      true,
-    ),
-  ])
-  const families = Object.keys(curves(recipes[0]!).families).map((family) =>
-    figure(
-      (r) => curves(r).families[family]!,
-      { title: `Pass@1, validation: ${family}`, xLabel: axis.steps, yLabel: 'Pass@1' },
-      'steps',
-      true,
-    ),
-  )
-  const training = trainingCharts.map(([key, title, yLabel, yRange]) =>
-    figure(
-      (r) => curves(r).training[key],
-      { title, xLabel: axis.steps, yLabel, ...(yRange ? { yRange } : {}) },
-      'steps',
-      false,
-    ),
-  )
-  const { bandKind } = curves(recipes[0]!)
-  const { level } = result.statistics
-  const { bandReplicates } = result
+}
+
+/** Lines and bands: what they are, and which are left thin. */
+function curveNote(result: CompareResult, group: GroupResult): string {
+  const { bandKind } = group.curves[result.plan.recipes[0]!]!
   const band =
     bandKind === 'interval'
-      ? `${100 * level} % bootstrap interval of the mean over ${group.seeds.length} seeds (${bandReplicates.toLocaleString('en-US')} replicates)`
-      : `lowest and highest of ${group.seeds.length} ${group.seeds.length === 1 ? 'seed' : 'seeds'} (too few for an interval)`
-  return (
-    `<div class="charts">${[...passes, ...training, ...families].join('\n')}</div>` +
-    `<p class="note">Lines: mean over seeds. Bands: ${band}, point by point. Training curves are trailing means over ${smoothingSteps} steps of each seed.</p>`
+      ? `${100 * result.statistics.level} % bootstrap interval of the mean over ${seedCount(group.seeds.length)} (${replicateCount(result.bandReplicates)})`
+      : `lowest and highest of ${seedCount(group.seeds.length)} (too few for an interval)`
+  const bold = boldRecipes(result, group)
+  const thin =
+    bold.size < result.plan.recipes.length
+      ? ` Bold and with a band: the baseline, axpo and the ${bestDrawn} with the highest Pass@1 at the end (${[...bold].join(', ')}); the others are thin. A line under the pointer tells its name.`
+      : ''
+  return `Lines: mean over seeds. Bands: ${band}, point by point. Training curves are trailing means over ${smoothingSteps} steps of each seed.${thin}`
+}
+
+function curveFigures(result: CompareResult, group: GroupResult, styles: Styles): string {
+  const figure = curveFigure(result, group, styles)
+  const passes = (['steps', 'rollouts'] as const).flatMap((along) => [
+    figure((c) => c.passAt1, { title: `Pass@1, validation, by ${along}`, yLabel: 'Pass@1' }, along, true),
+    figure((c) => c.passAt4, { title: `Pass@4, validation, by ${along}`, yLabel: 'Pass@4' }, along, true),
+  ])
+  const families = Object.keys(group.curves[result.plan.recipes[0]!]!.families).map((family) =>
+    figure((c) => c.families[family]!, { title: `Pass@1, validation: ${family}`, yLabel: 'Pass@1' }, 'steps', true),
   )
+  const training = (Object.keys(mainFigures) as MainFigure[]).map((name) => {
+    const { title, unit, rate } = figureNamed(name)
+    const options = { title, yLabel: unit, ...(rate ? { yRange: rates } : {}) }
+    return figure((c) => c.training[name], options, 'steps', false)
+  })
+  return `<div class="charts">${[...passes, ...training, ...families].join('\n')}</div><p class="note">${escapeHtml(curveNote(result, group))}</p>`
+}
+
+const small = { width: 352, height: 190, names: false } as const
+
+/** Small multiples: one of each diagnostic, names in one legend above. */
+function diagnosticFigures(result: CompareResult, group: GroupResult, styles: Styles): string {
+  const figure = curveFigure(result, group, styles)
+  const bold = boldRecipes(result, group)
+  const recipes = result.plan.recipes
+  const figures = Object.keys(group.curves[recipes[0]!]!.diagnostics).map((name) => {
+    const { title, unit, rate } = figureNamed(name)
+    const options = { title, yLabel: unit, ...(rate ? { yRange: rates } : {}), ...small }
+    return figure((c) => c.diagnostics[name]!, options, 'steps', false)
+  })
+  return `<h3>Diagnostics along training</h3>
+${legend(recipes.map((r) => ({ label: r, style: styles.get(r)!, faint: !bold.has(r) })))}
+<div class="charts">${figures.join('\n')}</div>
+<p class="note">Lines and bands as above. A recipe without a line in a figure had nothing to measure there, or does not measure it; so had all where a figure is missing. ${escapeHtml(figuresNote)}</p>`
 }
 
 function scoreFigure(group: GroupResult, metric: 'passAt1' | 'passAt4', styles: Styles): string {
@@ -107,15 +124,29 @@ function scoreFigure(group: GroupResult, metric: 'passAt1' | 'passAt4', styles: 
 function differenceFigure(group: GroupResult, styles: Styles): string {
   const found = group.comparisons.filter((c) => c.metric === 'Pass@1')
   if (found.length === 0) return ''
-  const rows = found.flatMap((c): IntervalRow[] =>
-    Object.entries({ mean: c.mean, ...c.families }).map(([label, e], i) => ({
-      label,
-      style: styles.get(c.recipe)!,
-      ...e,
-      dots: e.bySeed,
-      ...(i === 0 ? { heading: `${c.recipe} - ${c.baseline}, ${c.at}` } : {}),
-    })),
-  )
+  const of = (c: (typeof found)[number], label: string, e: Effect): IntervalRow => ({
+    label,
+    style: styles.get(c.recipe)!,
+    ...e,
+    dots: e.bySeed,
+  })
+  // the families of many recipes stand in the tables
+  const short = new Set(found.map((c) => c.recipe)).size >= mostBands
+  const rows = short
+    ? found
+        .toSorted((a, b) => a.at.length - b.at.length)
+        .map(
+          (c, i, all): IntervalRow => ({
+            ...of(c, c.recipe, c.mean),
+            ...(c.at === all[i - 1]?.at ? {} : { heading: `minus ${c.baseline}, ${c.at}, mean over families` }),
+          }),
+        )
+    : found.flatMap((c) =>
+        Object.entries({ mean: c.mean, ...c.families }).map(([label, e], i) => ({
+          ...of(c, label, e),
+          ...(i === 0 ? { heading: `${c.recipe} - ${c.baseline}, ${c.at}` } : {}),
+        })),
+      )
   const title = `Difference of Pass@1 to ${found[0]!.baseline}`
   return intervalFigure(rows, { title, xLabel: 'difference of Pass@1 (small dots: seeds)', mark: 0 })
 }
@@ -145,7 +176,7 @@ function mapFigures(result: CompareResult, styles: Styles): string {
     high: mean.high,
   })
   const use = ({ rates: { toolUse } }: GroupResult['start']) =>
-    toolUse === null ? null : { mean: toolUse, low: toolUse, high: toolUse }
+    toolUse && { mean: toolUse.estimate, low: toolUse.low, high: toolUse.high }
   const lines = (value: (arm: GroupResult['start']) => { mean: number; low: number; high: number } | null) => [
     line('SFT', sft, (g) => value(g.start)),
     ...result.plan.recipes.map((r) => line(r, styles.get(r)!, (g) => value(armOf(g, r)))),
@@ -162,14 +193,15 @@ function tableHtml(table: Table): string {
 }
 
 const style = `body{font:15px/1.5 system-ui,sans-serif;max-width:1120px;margin:2em auto;padding:0 1em;color:#222}h2{margin-top:2em;border-bottom:2px solid #ddd}
-table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}td,th{padding:3px 10px;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;font-weight:600}
-.charts{display:flex;flex-wrap:wrap;gap:14px;align-items:flex-start}.wide{overflow-x:auto}.note{color:#666;font-size:13px;max-width:900px}svg{max-width:100%;height:auto}`
+table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}td,th{padding:3px 7px;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;font-weight:600}
+.charts{display:flex;flex-wrap:wrap;gap:14px;align-items:flex-start}.wide{overflow-x:auto}.note{color:#666;font-size:13px;max-width:900px}.legend{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:13px;margin:.4em 0}.legend svg{vertical-align:middle}.charts svg{max-width:100%;height:auto}`
 
 function groupHtml(result: CompareResult, group: GroupResult, times: CompareTimes, styles: Styles): string {
   return `<h2>${escapeHtml(groupTitle(result, group))}</h2>
 <div class="charts">${scoreFigure(group, 'passAt1', styles)}${scoreFigure(group, 'passAt4', styles)}${differenceFigure(group, styles)}</div>
 <p class="note">Intervals from ${escapeHtml(restsOn(group.arms[0]!.passAt1.mean))}; grey: the checkpoint before training, one set of weights.</p>
 ${curveFigures(result, group, styles)}
+${diagnosticFigures(result, group, styles)}
 ${tablesOf(result, group, times).map(tableHtml).join('\n')}`
 }
 

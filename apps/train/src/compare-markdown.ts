@@ -36,7 +36,7 @@ function textTable(table: Table): string {
 
 /** Scores, differences of Pass@1, rates and cost: the rest stands in the files. */
 export function compareText(result: CompareResult, times: CompareTimes): string {
-  const shown = (t: Table) => !/^(Pass@1 family|Difference to .*: (Pass@4|area))/.test(t.title)
+  const shown = (t: Table) => !/^(Pass@1 family|Diagnostics|Difference to .*: (Pass@4|area))/.test(t.title)
   const map = mapTable(result)
   return [
     ...(map ? [textTable(map)] : []),

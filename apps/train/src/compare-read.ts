@@ -88,6 +88,11 @@ export function jobOf(
   return cellJob(directory, plan, cell, further, keepTrajectories)
 }
 
+/** Earlier versions wrote a KL of 0 for recipes that do not weigh it: the SFT model was not asked. */
+function measured(plan: ComparePlan, recipe: string, metrics: readonly StepMetrics[]): readonly StepMetrics[] {
+  return recipeOf(plan, recipe).klWeight > 0 ? metrics : metrics.map((m) => ({ ...m, klNats: null }))
+}
+
 /** Null where it is not finished. */
 function loadCell(
   directory: string,
@@ -100,7 +105,13 @@ function loadCell(
   const evaluations = loadEvaluations(job)
   const whole = job.milestones.every((m) => m.evaluations.every(({ name }) => evaluations.get(name)!.has(m.step)))
   if (!whole) return null
-  return { ...cell, metrics: loadMetrics(folder), spent: loadSpent(folder), evaluations, seconds: loadSeconds(folder) }
+  return {
+    ...cell,
+    metrics: measured(plan, cell.recipe, loadMetrics(folder)),
+    spent: loadSpent(folder),
+    evaluations,
+    seconds: loadSeconds(folder),
+  }
 }
 
 function loadGroup(directory: string, plan: ComparePlan, easyShare: number): Group {

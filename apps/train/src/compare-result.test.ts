@@ -31,7 +31,7 @@ const simple: MadeUp = {
   },
   metrics: (cell, step) => ({
     toolUseRate: cell.recipe === 'axpo' ? 0.1 * step : 0.1,
-    recoveryRate: cell.recipe === 'axpo' && step % 2 === 0 ? 0.5 : null,
+    ...(cell.recipe === 'axpo' && step % 2 === 0 ? { recoveryRate: 0.5, selectedPrefixes: 2 } : {}),
   }),
   spent: (cell) =>
     cell.recipe === 'axpo' ? { rollouts: 24, tokens: 2000 + cell.seed } : { rollouts: 16, tokens: 1000 },
@@ -78,14 +78,22 @@ describe('results', () => {
     const directory = folder()
     writeMadeUp(directory, madeUpPlan, simple)
     const [grpo, axpo] = resultOf(directory).groups[0]!.arms
+    const from = { seeds: 3, questions: 6, replicates: 300 }
+    // seeds and questions of a family are alike here: no draw moves a rate
+    const sure = (v: number) => ({ estimate: v, low: v, high: v, ...from })
     expect(grpo!.rates).toEqual({
-      toolUse: (2 / 3) * (2 / 8),
-      allWrong: 1,
-      rightWithTool: 0,
-      rightWithoutTool: expect.closeTo((3 * 2) / (6 + 6 + 8), 12),
+      toolUse: sure((2 / 3) * (2 / 8)),
+      allWrong: sure(1),
+      rightWithTool: sure(0),
+      rightWithoutTool: sure((3 * 2) / (6 + 6 + 8)),
     })
-    expect(grpo!.ratesByFamily.zoom).toMatchObject({ toolUse: 0, allWrong: null, rightWithTool: null })
-    expect(axpo!.rates).toMatchObject({ toolUse: 0.75, allWrong: 0 })
+    expect(grpo!.ratesByFamily.zoom).toEqual({
+      toolUse: { ...sure(0), questions: 2 },
+      allWrong: null,
+      rightWithTool: null,
+      rightWithoutTool: { ...sure(2 / 8), questions: 2 },
+    })
+    expect(axpo!.rates).toMatchObject({ toolUse: sure(0.75), allWrong: sure(0) })
   })
 
   it('curves: trailing means of each seed, gaps where nothing was measured, rollouts beside steps', () => {
@@ -103,19 +111,45 @@ describe('results', () => {
     expect(grpo!.passAt1.bands.map((b) => b!.mean)).toEqual([0.125, 0.25, 0.25])
   })
 
-  it('forks: means over the steps that had any', () => {
+  it('forks: ratios of sums over all steps, what a step measured is its weight', () => {
     const directory = folder()
+    const fork = (prefixes: number) => ({ selectedPrefixes: prefixes, extraRollouts: 4 * prefixes })
     writeMadeUp(directory, madeUpPlan, {
       ...simple,
+      // step 2: 6 prefixes, 2 calls; step 4: 2 prefixes, and metrics of before, that do not count the calls: a quarter of 24 - 8
       metrics: (cell, step) =>
-        cell.recipe === 'axpo' && step % 2 === 0
-          ? { selectedPrefixes: 6, recoveryRate: step / 8, distinctCallsPerPrefix: 3, rankingPearson: 0.5 }
-          : { rankingPearson: null },
+        cell.recipe === 'axpo' && step === 2
+          ? { ...fork(6), recoveryRate: 1 / 3, distinctCallsPerPrefix: 3, rankingPearson: 0.5, rankedCalls: 2 }
+          : cell.recipe === 'axpo' && step === 4
+            ? { ...fork(2), recoveryRate: 1, distinctCallsPerPrefix: 1, rankingPearson: 0.8, toolUseRate: 0.25 }
+            : { rankingPearson: null },
     })
     const { forks } = resultOf(directory).groups[0]!
-    const none = { prefixes: 0, recovered: null, distinctCalls: null, pearson: null, spearman: null }
-    expect(forks.grpo).toEqual(none)
-    expect(forks.axpo).toEqual({ ...none, prefixes: 3, recovered: (2 / 8 + 4 / 8) / 2, distinctCalls: 3, pearson: 0.5 })
+    const none = {
+      prefixes: 0,
+      continuations: null,
+      recovered: null,
+      distinctCalls: null,
+      pearson: null,
+      spearman: null,
+    }
+    expect(forks.grpo).toEqual({ bandKind: 'min-max', ...none })
+    const every = (v: number, count: number) => ({
+      mean: expect.closeTo(v, 12),
+      low: expect.closeTo(v, 12),
+      high: expect.closeTo(v, 12),
+      seeds: 3,
+      count,
+    })
+    expect(forks.axpo).toEqual({
+      ...none,
+      bandKind: 'min-max',
+      prefixes: 2,
+      continuations: 4,
+      recovered: every(4 / 8, 24),
+      distinctCalls: every((6 * 3 + 2) / 8, 24),
+      pearson: every((2 * 0.5 + 4 * 0.8) / 6, 18),
+    })
   })
 
   it('only seeds that every recipe has finished count, and the others are named', () => {
@@ -154,7 +188,13 @@ describe('files', () => {
     metrics: (cell, step) => ({
       toolUseRate: 0.3 + (cell.recipe === 'axpo' ? step : -step) / 40 + cell.seed / 100,
       allWrongToolRate: 0.4,
-      recoveryRate: cell.recipe === 'axpo' ? 0.15 : null,
+      accuracyWithTool: 0.3,
+      ...(cell.recipe === 'axpo'
+        ? { recoveryRate: 0.15, selectedPrefixes: 3, extraRollouts: 12, distinctCallsPerPrefix: 2 + cell.seed / 10 }
+        : {}),
+      rankingPearson: 0.7 + cell.seed / 50,
+      rankedCalls: 4,
+      toolErrors: step === 3 ? { timeout: 2 } : {},
     }),
     spent: (cell) => (cell.recipe === 'grpo' ? { rollouts: 16, tokens: 900 } : { rollouts: 19, tokens: 1100 }),
   }
@@ -176,9 +216,14 @@ describe('files', () => {
     expect(text).toContain('6 seeds, 12 questions, 300 replicates')
     const markdown = readFileSync(join(directory, 'compare.md'), 'utf8')
     for (const line of markdown.split('\n').filter((l) => l.startsWith('|') && /\[[-+\d]/.test(l)))
-      expect(line).toMatch(/\d+ seeds?, \d+ questions, 300 replicates \|$/)
+      expect(line).toMatch(/\d+ seeds?, (\d+ questions, )?300 replicates \|$/)
     for (const title of ['Map of settings', 's = 0 ', 's = 0.5 ', 'Cost', 'unseen tool', 'Difference to grpo: Pass@4'])
       expect(markdown).toContain(title)
+    // 2 of 10 steps: .3 -+ 1.5 / 40 + .035 at first, .3 -+ 9.5 / 40 + .035 at last
+    expect(markdown).toMatch(/\| Tool use in training \| %.* \| 29\.[78] → 9\.[78] \| 37\.[23] → 57\.[23] \|/)
+    expect(markdown).toMatch(/\| Tool errors: timeout \| errors a step \| 0 → 0 \|.* 6 \|/)
+    expect(markdown).toContain('2.35 [2.')
+    expect(markdown).toMatch(/smallest that 6 seeds can give is 0\.031\. .*Holm p:.* over 2 recipes is 0\.063/)
     const html = readFileSync(join(directory, 'compare.html'), 'utf8')
     expect(html).not.toMatch(/NaN|undefined|Infinity|<script|https?:\/\/(?!www\.w3\.org\/2000\/svg)/)
     for (const title of [
@@ -186,6 +231,11 @@ describe('files', () => {
       'Recovered prefixes',
       'Pass@1 on the test split over s',
       'rollouts spent',
+      'Diagnostics along training',
+      'Pass@1 where a tool was tried',
+      'Ranking agreement, Pearson',
+      'Tool errors: timeout',
+      'Clip fraction',
     ])
       expect(html).toContain(title)
     expect(html.match(/<svg/g)!.length).toBeGreaterThan(25)

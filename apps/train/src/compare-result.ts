@@ -7,19 +7,22 @@ import {
   type BootstrapOptions,
   type Estimate,
   hierarchicalBootstrap,
+  hierarchicalRatio,
   type Improvement,
   meanArea,
   pairedDifference,
   passAtK,
   probabilityOfImprovement,
   type QuestionCounts,
+  type RatioEstimate,
   type ScoresMSQ,
   signFlipTest,
 } from '@axpo/eval'
 import { type Curves, curvesOf, validations } from './compare-curves.ts'
+import { diagnosticNames, type FirstAndLast, figureNamed, firstAndLast, mainFigures } from './compare-diagnostics.ts'
+import { type Forks, forksOf } from './compare-forks.ts'
 import type { ComparePlan, EvaluationName } from './compare-plan.ts'
 import { type Cell, type Group, rolloutsSpent } from './compare-read.ts'
-import type { StepMetrics } from './rl-step.ts'
 
 /** Mean over families (equal weights), and each family. */
 export interface Score {
@@ -31,11 +34,11 @@ export interface Score {
 
 /** Tool figures of the test split, over all samples of all seeds; null where nothing was there to count. */
 export interface ToolRates {
-  readonly toolUse: number | null
+  readonly toolUse: RatioEstimate | null
   /** Share of questions with a tool-using rollout whose tool-using rollouts are all wrong. */
-  readonly allWrong: number | null
-  readonly rightWithTool: number | null
-  readonly rightWithoutTool: number | null
+  readonly allWrong: RatioEstimate | null
+  readonly rightWithTool: RatioEstimate | null
+  readonly rightWithoutTool: RatioEstimate | null
 }
 
 export interface Arm {
@@ -75,18 +78,6 @@ export interface Comparison {
   readonly families: Readonly<Record<string, Effect>>
 }
 
-/** Forks of a recipe in training, means over the steps of all seeds that had any; null where none had. */
-export interface Forks {
-  /** Prefixes resampled a step, over all steps. */
-  readonly prefixes: number
-  readonly recovered: number | null
-  /** Among the continuations of a prefix. */
-  readonly distinctCalls: number | null
-  /** Correlation of mean probability with exact entropy over a step's calls, resampled or not. */
-  readonly pearson: number | null
-  readonly spearman: number | null
-}
-
 export interface GroupResult {
   readonly easyShare: number
   readonly seeds: readonly number[]
@@ -99,6 +90,8 @@ export interface GroupResult {
   /** Area under the validation Pass@1 curve over steps, divided by the steps. */
   readonly areas: Readonly<Record<string, Score>>
   readonly forks: Readonly<Record<string, Forks>>
+  /** Beginning and end of training, by recipe and figure: mainFigures, then diagnosticNames. */
+  readonly ends: Readonly<Record<string, Readonly<Record<string, FirstAndLast>>>>
   readonly comparisons: readonly Comparison[]
   readonly curves: Readonly<Record<string, Curves>>
 }
@@ -180,23 +173,29 @@ function compareScores(
   }
 }
 
-function ratesOf(counts: Counts): ToolRates {
-  const sum = (f: (c: QuestionCounts) => number) => counts.reduce((n, c) => n + f(c), 0)
-  const ratio = (a: number, b: number) => (b === 0 ? null : a / b)
-  const tried = counts.filter((c) => c.toolUsing > 0)
+/** What a rate counts of a question, of how much. */
+const rateCounts: Readonly<
+  Record<keyof ToolRates, readonly [(c: QuestionCounts) => number, (c: QuestionCounts) => number]>
+> = {
+  toolUse: [(c) => c.toolUsing, (c) => c.samples],
+  allWrong: [(c) => Number(c.toolUsing > 0 && c.toolUsingCorrect === 0), (c) => Number(c.toolUsing > 0)],
+  rightWithTool: [(c) => c.toolUsingCorrect, (c) => c.toolUsing],
+  rightWithoutTool: [(c) => c.correct - c.toolUsingCorrect, (c) => c.samples - c.toolUsing],
+}
+
+function ratesOf(bySeed: readonly Counts[], options: BootstrapOptions): Pick<Arm, 'rates' | 'ratesByFamily'> {
+  const found = Object.entries(rateCounts).map(([name, [above, below]]) => ({
+    name,
+    ratio: hierarchicalRatio(scoresOf(bySeed, above), scoresOf(bySeed, below), options),
+  }))
+  const rates = (of: (ratio: (typeof found)[number]['ratio']) => RatioEstimate | null) =>
+    Object.fromEntries(found.map(({ name, ratio }) => [name, of(ratio)])) as unknown as ToolRates
+  const families = familiesOf(bySeed[0]!)
   return {
-    toolUse: ratio(
-      sum((c) => c.toolUsing),
-      sum((c) => c.samples),
-    ),
-    allWrong: ratio(tried.filter((c) => c.toolUsingCorrect === 0).length, tried.length),
-    rightWithTool: ratio(
-      sum((c) => c.toolUsingCorrect),
-      sum((c) => c.toolUsing),
-    ),
-    rightWithoutTool: ratio(
-      sum((c) => c.correct - c.toolUsingCorrect),
-      sum((c) => c.samples - c.toolUsing),
+    rates: rates((r) => r.all),
+    ratesByFamily: byFamily(
+      families,
+      families.map((_, m) => rates((r) => r.families[m]!)),
     ),
   }
 }
@@ -216,7 +215,6 @@ function armOf({ recipe, rolloutsOf, cells, steps }: ArmInput, options: Bootstra
   const unseen = cells.map((c, s) => at(c, 'unseen', steps[s]!) ?? [])
   const families = familiesOf(tests[0]!)
   const passAt4 = passScores(tests, 4)
-  const all = tests.flat()
   return {
     recipe,
     rolloutsOf,
@@ -225,11 +223,7 @@ function armOf({ recipe, rolloutsOf, cells, steps }: ArmInput, options: Bootstra
     tokens: cells.map((c, s) => c.spent.slice(0, steps[s]).reduce((n, x) => n + x.tokens, 0)),
     passAt1: scoreOf(passScores(tests, 1)!, families, options),
     passAt4: passAt4 && scoreOf(passAt4, families, options),
-    rates: ratesOf(all),
-    ratesByFamily: byFamily(
-      families,
-      families.map((f) => ratesOf(all.filter((c) => c.family === f))),
-    ),
+    ...ratesOf(tests, options),
     unseen: unseen[0]!.length === 0 ? null : scoreOf(passScores(unseen, 1)!, familiesOf(unseen[0]!), options),
   }
 }
@@ -286,26 +280,12 @@ function comparisonsOf(plan: ComparePlan, group: Group, options: BootstrapOption
   return found
 }
 
-function forksOf(cells: readonly Cell[], steps: number): Forks {
-  const metrics = cells.flatMap((c) => c.metrics.slice(0, steps))
-  const meanOf = (figure: (m: StepMetrics) => number | null | undefined): number | null => {
-    const values = metrics.map(figure).filter((v) => typeof v === 'number')
-    return values.length === 0 ? null : mean(values)
-  }
-  return {
-    prefixes: meanOf((m) => m.selectedPrefixes) ?? 0,
-    recovered: meanOf((m) => m.recoveryRate),
-    distinctCalls: meanOf((m) => m.distinctCallsPerPrefix),
-    pearson: meanOf((m) => m.rankingPearson),
-    spearman: meanOf((m) => m.rankingSpearman),
-  }
-}
-
 function groupResult(plan: ComparePlan, group: Group, options: BootstrapOptions): GroupResult {
   const { baseline, recipes, steps } = plan
   const startCell = { evaluations: group.start, spent: [] }
   const families = familiesOf(group.start.get('test')!.get(0)!)
   const validationFamilies = familiesOf(group.start.get('validation')!.get(0)!)
+  const diagnostics = diagnosticNames([...group.cells.values()].flat())
   const equal = recipes.flatMap((recipe) => {
     const equalSteps = group.equalSteps.get(recipe)
     return equalSteps
@@ -328,10 +308,21 @@ function groupResult(plan: ComparePlan, group: Group, options: BootstrapOptions)
         scoreOf(areaScores(group.cells.get(r)!, group.start, steps), validationFamilies, options),
       ]),
     ),
-    forks: Object.fromEntries(recipes.map((r) => [r, forksOf(group.cells.get(r)!, steps)])),
+    forks: Object.fromEntries(recipes.map((r) => [r, forksOf(group.cells.get(r)!, steps, options)])),
+    ends: Object.fromEntries(
+      recipes.map((r) => [
+        r,
+        Object.fromEntries(
+          [...Object.keys(mainFigures), ...diagnostics].map((name) => [
+            name,
+            firstAndLast(group.cells.get(r)!, figureNamed(name), steps),
+          ]),
+        ),
+      ]),
+    ),
     comparisons: comparisonsOf(plan, group, options),
     curves: Object.fromEntries(
-      recipes.map((r) => [r, curvesOf(group.cells.get(r)!, group.start, steps, bandOptions(options))]),
+      recipes.map((r) => [r, curvesOf(group.cells.get(r)!, group.start, steps, diagnostics, bandOptions(options))]),
     ),
   }
 }
@@ -345,8 +336,12 @@ function bandOptions(options: BootstrapOptions): BootstrapOptions {
 
 export function compareResult(plan: ComparePlan, groups: readonly Group[], options: BootstrapOptions): CompareResult {
   // results travel: no path of this machine
-  const { checkpoint: _, formatVersion: __, tasks, ...rest } = plan
-  const shown = tasks === undefined ? rest : { ...rest, tasks: basename(tasks) }
+  const { checkpoint: _, formatVersion: __, tasks, tools, ...rest } = plan
+  const shown = {
+    ...rest,
+    ...(tasks === undefined ? {} : { tasks: basename(tasks) }),
+    ...(tools === undefined ? {} : { tools: basename(tools) }),
+  }
   return {
     formatVersion: 1,
     plan: shown,

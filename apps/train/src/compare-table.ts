@@ -1,8 +1,10 @@
 /** The tables of a comparison as rows of text, for Markdown, HTML and the terminal alike. Percent where a figure is a rate; every interval with what it rests on. */
-import type { Estimate } from '@axpo/eval'
+import { holmAdjusted } from '@axpo/eval'
 import { recipeDefaults, settingsOf } from '@axpo/policy'
-import type { Arm, CompareResult, Comparison, Effect, GroupResult, Metric, Score } from './compare-result.ts'
+import { difference, interval, percent, replicateCount, restsOn, seedCount } from './compare-format.ts'
+import type { Arm, CompareResult, Comparison, GroupResult, Metric, Score } from './compare-result.ts'
 import { armSeconds, type CompareTimes } from './compare-times.ts'
+import { diagnosticsTable, forkTable } from './compare-training-table.ts'
 import { formatSeconds } from './progress.ts'
 
 export interface Table {
@@ -13,19 +15,9 @@ export interface Table {
   readonly note: string
 }
 
-const percent = (v: number | null): string => (v === null ? '-' : (100 * v).toFixed(1))
-const signed = (v: number): string => `${v > 0 ? '+' : ''}${(100 * v).toFixed(1)}`
 const p = (v: number): string => (v < 0.001 ? v.toExponential(1) : v.toFixed(3))
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
 const thousands = (values: readonly number[]): string => Math.round(mean(values)).toLocaleString('en-US')
-
-type Shown = Pick<Estimate, 'estimate' | 'low' | 'high'>
-const interval = (e: Shown): string => `${percent(e.estimate)} [${percent(e.low)}, ${percent(e.high)}]`
-const difference = (e: Shown): string => `${signed(e.estimate)} [${signed(e.low)}, ${signed(e.high)}]`
-
-/** What an interval rests on, as it is printed beside it. */
-export const restsOn = (e: Pick<Estimate, 'seeds' | 'questions' | 'replicates'>): string =>
-  `${e.seeds} ${e.seeds === 1 ? 'seed' : 'seeds'}, ${e.questions} questions, ${e.replicates.toLocaleString('en-US')} replicates`
 
 export function armName({ recipe, rolloutsOf }: Pick<Arm, 'recipe' | 'rolloutsOf'>): string {
   return rolloutsOf === null ? recipe : `${recipe}, rollouts of ${rolloutsOf}`
@@ -37,7 +29,7 @@ function level({ statistics }: CompareResult): string {
 
 function bootstrapNote(result: CompareResult): string {
   const { replicates, seed } = result.statistics
-  return `${level(result)} percentile intervals of a bootstrap over seeds and questions within families (${replicates.toLocaleString('en-US')} replicates, bootstrap seed ${seed})`
+  return `${level(result)} percentile intervals of a bootstrap over seeds and questions within families (${replicateCount(replicates)}, bootstrap seed ${seed})`
 }
 
 export function scoreTable(result: CompareResult, group: GroupResult): Table {
@@ -71,16 +63,17 @@ export function scoreTable(result: CompareResult, group: GroupResult): Table {
   }
 }
 
-export function rateTable(_: CompareResult, group: GroupResult): Table {
+export function rateTable(result: CompareResult, group: GroupResult): Table {
   const row = (arm: Arm) => {
     const { toolUse, allWrong, rightWithTool, rightWithoutTool } = arm.rates
     return [
       armName(arm),
-      percent(toolUse),
-      ...group.families.map((f) => percent(arm.ratesByFamily[f]!.toolUse)),
-      percent(allWrong),
-      percent(rightWithTool),
-      percent(rightWithoutTool),
+      interval(toolUse),
+      ...group.families.map((f) => interval(arm.ratesByFamily[f]!.toolUse)),
+      interval(allWrong),
+      interval(rightWithTool),
+      interval(rightWithoutTool),
+      restsOn(arm.passAt1.mean),
     ]
   }
   return {
@@ -92,9 +85,10 @@ export function rateTable(_: CompareResult, group: GroupResult): Table {
       'all wrong',
       'right with tool',
       'right without',
+      'intervals from',
     ],
     rows: [group.start, ...group.arms].map(row),
-    note: 'Percent, over all rollouts of all seeds. All wrong: questions whose tool-using rollouts are all wrong, of those that have any.',
+    note: `Percent, over all rollouts of all seeds. All wrong: questions whose tool-using rollouts are all wrong, of those that have any. ${bootstrapNote(result)}; a rate's base is drawn with it, and a replicate that drew none of it is left out.`,
   }
 }
 
@@ -104,15 +98,18 @@ export function differenceTable(result: CompareResult, group: GroupResult, metri
   if (found.length === 0) return null
   const families = Object.keys(found[0]!.families)
   const { baseline } = found[0]!
-  const improvement = ({ improvement: i }: Effect) => `${percent(i.estimate)} [${percent(i.low)}, ${percent(i.high)}]`
-  const row = (c: Comparison) => [
+  const recipes = new Set(found.map((c) => c.recipe)).size
+  const holm = holmOf(found)
+  const row = (c: Comparison, i: number) => [
     `${c.recipe} - ${c.baseline}`,
     c.at,
     difference(c.mean),
     ...(families.length > 1 ? families.map((f) => difference(c.families[f]!)) : []),
     p(c.mean.signFlipP),
+    ...(recipes > 1 ? [p(holm[i]!)] : []),
     p(c.mean.p),
-    improvement(c.mean),
+    interval(c.mean.improvement),
+    `${seedCount(c.mean.improvement.seeds)} of each, ${replicateCount(c.mean.improvement.replicates)}`,
     restsOn(c.mean),
   ]
   return {
@@ -123,13 +120,39 @@ export function differenceTable(result: CompareResult, group: GroupResult, metri
       'mean',
       ...(families.length > 1 ? families : []),
       'sign-flip p',
+      ...(recipes > 1 ? ['Holm p'] : []),
       'bootstrap p',
       'P(better)',
-      'intervals from',
+      'P(better) from',
+      'differences from',
     ],
     rows: found.map(row),
-    note: `Points. ${bootstrapNote(result)}, paired by seed and question. Sign-flip p: exact, two-sided, over seeds; the smallest that ${group.seeds.length} seeds can give is ${p(Math.min(1, 2 / 2 ** group.seeds.length))}. P(better), percent: that a run scores higher than one of ${baseline}, its interval drawn over seeds.`,
+    note: differenceNote(result, group, baseline, recipes),
   }
+}
+
+/** Sign-flip p-values adjusted for the recipes that are compared at the same point, in the order of the comparisons. */
+function holmOf(found: readonly Comparison[]): number[] {
+  const adjusted = new Map<Comparison, number>()
+  for (const at of new Set(found.map((c) => c.at))) {
+    const same = found.filter((c) => c.at === at)
+    for (const [i, value] of holmAdjusted(same.map((c) => c.mean.signFlipP)).entries()) adjusted.set(same[i]!, value)
+  }
+  return found.map((c) => adjusted.get(c)!)
+}
+
+function differenceNote(result: CompareResult, group: GroupResult, baseline: string, recipes: number): string {
+  const smallest = Math.min(1, 2 / 2 ** group.seeds.length)
+  return [
+    `Points. ${bootstrapNote(result)}, paired by seed and question.`,
+    `Sign-flip p: exact, two-sided, over seeds; the smallest that ${seedCount(group.seeds.length)} can give is ${p(smallest)}.`,
+    ...(recipes > 1
+      ? [
+          `Intervals, sign-flip p and bootstrap p are not corrected for the number of recipes. Holm p: sign-flip p so corrected (Holm 1979), over the recipes of this table, those at equal steps and those at equal rollouts each for themselves; the smallest that it can be over ${recipes} recipes is ${p(Math.min(1, recipes * smallest))}.`,
+        ]
+      : []),
+    `P(better), percent: that a run scores higher than one of ${baseline}; its interval is drawn over seeds only, not over questions.`,
+  ].join(' ')
 }
 
 /** Sign-flip p-values and probabilities of each family; the mean stands in the table above it. */
@@ -151,23 +174,6 @@ export function familyTable(result: CompareResult, group: GroupResult): Table | 
       ]),
     ),
     note: `As above; ${level(result)} intervals and tests of one family each, without correction for their number.`,
-  }
-}
-
-export function forkTable(_: CompareResult, group: GroupResult): Table {
-  const number = (v: number | null) => (v === null ? '-' : v.toFixed(2))
-  return {
-    title: 'Forks in training',
-    head: ['recipe', 'prefixes a step', 'recovered', 'distinct calls', 'Pearson', 'Spearman'],
-    rows: Object.entries(group.forks).map(([recipe, f]) => [
-      recipe,
-      number(f.prefixes),
-      percent(f.recovered),
-      number(f.distinctCalls),
-      number(f.pearson),
-      number(f.spearman),
-    ]),
-    note: 'Means over the steps of all seeds. Recovered: percent of resampled prefixes with a right continuation. Distinct calls: among the continuations of a prefix. Pearson, Spearman: of the mean probability of a call with its exact entropy, over all calls of a step (the paper: 0.843 and 0.835).',
   }
 }
 
@@ -200,6 +206,7 @@ export function tablesOf(result: CompareResult, group: GroupResult, times: Compa
     familyTable(result, group),
     rateTable(result, group),
     forkTable(result, group),
+    diagnosticsTable(result, group),
     costTable(result, group, times),
   ].filter((t) => t !== null)
 }
@@ -216,8 +223,8 @@ export function mapTable(result: CompareResult): Table | null {
         String(group.easyShare),
         interval(arm.passAt1.mean),
         arm.passAt4 ? interval(arm.passAt4.mean) : '-',
-        percent(arm.rates.toolUse),
-        percent(arm.rates.allWrong),
+        interval(arm.rates.toolUse),
+        interval(arm.rates.allWrong),
         restsOn(arm.passAt1.mean),
       ]),
     ),
