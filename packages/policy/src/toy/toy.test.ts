@@ -1,7 +1,7 @@
 /** The algebra of the thinking-acting gap, on the real policy layer (project notes: p = tool rate, q = right given a call, g = right without). */
 import { type Advantage, loadAdvantage } from '@axpo/advantage'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { diagnose, planLoss, recipes } from '../index.ts'
+import { diagnose, planLoss, type Recipe, recipes } from '../index.ts'
 import {
   callValue,
   createTable,
@@ -10,6 +10,7 @@ import {
   type ToyRollout,
   toyGradient,
   toyRollout,
+  toyStart,
   toyValue,
 } from './index.ts'
 import { argumentRow, decisionRow, normalise, rowOf } from './world.ts'
@@ -81,25 +82,39 @@ test('mini-batches and passes of the recipe are taken: one update, three, and si
   expect(new Set([run(1, 1), run(3, 1), run(1, 2), run(3, 2)].map(String)).size).toBe(4)
 })
 
-test('all-wrong rate of tool subgroups: ((1 - p q)^G - (1 - p)^G) / (1 - (1 - p)^G)', () => {
-  const [p, q, group] = [0.3, 0.33, 8]
+test('all-wrong rates of subgroups as diagnose reports them: ((1 - p q)^G - (1 - p)^G) / (1 - (1 - p)^G), and with 1 - p and g for those without a tool', () => {
+  const [p, q, g, group] = [0.3, 0.33, 0.4, 8]
   // what reading alone decides has the same chance q in every context
-  const table = createTable(2, { toolRate: p, callRight: 0.33, readRight: q })
+  const table = createTable(2, { ...toyStart, toolRate: p, readRight: q })
   const readWell = (r: ToyRollout) => r.options[6] === 1
-  let allWrong = 0
-  let subgroups = 0
+  const tool = { allWrong: 0, subgroups: 0 }
+  const none = { allWrong: 0, subgroups: 0 }
   for (let step = 0; step < 400; step++) {
-    const { rollouts } = sampleToyStep(table, { seed: 2, guess: 0.4 }, recipes.grpo, { seed: 2, step, questions: 16 })
-    for (let first = 0; first < rollouts.length; first += group) {
-      const calls = rollouts.slice(first, first + group).filter(calling)
-      if (calls.length > 0) subgroups++
-      if (calls.length > 0 && !calls.some(readWell)) allWrong++
+    const sampled = sampleToyStep(table, { seed: 2, guess: g }, recipes.grpo, { seed: 2, step, questions: 16 })
+    const rollouts = sampled.rollouts.map((r) => (calling(r) ? { ...r, reward: readWell(r) ? 1 : 0 } : r))
+    const input = { rollouts, plan: [], continuations: [] }
+    const d = diagnose({ ...input, lossPlan: planLoss({ ...input, recipe: recipes.grpo, advantage }) })
+    const groups = Array.from({ length: 16 }, (_, i) => rollouts.slice(i * group, (i + 1) * group))
+    for (const [sums, rate, used] of [
+      [tool, d.allWrongToolRate, calling],
+      [none, d.allWrongNoToolRate, (r: ToyRollout) => !calling(r)],
+    ] as const) {
+      const subgroups = groups.filter((rs) => rs.some(used)).length
+      sums.allWrong += rate! * subgroups
+      sums.subgroups += subgroups
     }
   }
-  const none = (1 - p) ** group
-  const expected = ((1 - p * q) ** group - none) / (1 - none)
-  expect(expected).toBeCloseTo(0.4, 2)
-  expect(Math.abs(allWrong / subgroups - expected)).toBeLessThan(4 * Math.sqrt((expected * (1 - expected)) / subgroups))
+  for (const [{ allWrong, subgroups }, rate, right] of [
+    [tool, p, q],
+    [none, 1 - p, g],
+  ] as const) {
+    const empty = (1 - rate) ** group
+    const expected = ((1 - rate * right) ** group - empty) / (1 - empty)
+    expect(Math.abs(allWrong / subgroups - expected)).toBeLessThan(
+      4 * Math.sqrt((expected * (1 - expected)) / subgroups),
+    )
+    if (rate === p) expect(expected).toBeCloseTo(0.4, 2)
+  }
 })
 
 describe('300 steps, three settings of g', () => {
@@ -136,6 +151,13 @@ test('20 seeds x 300 steps of AXPO fit in 20 seconds of one core', () => {
   const before = process.cpuUsage().user
   runToy(advantage, { recipe: recipes.axpo, seed: 7, steps: 300, guess: 0.4 })
   expect(((process.cpuUsage().user - before) / 1e6) * 20).toBeLessThan(20)
+})
+
+test('prefixWeight and questionOrder act on what is learnt', () => {
+  const run = (delta: Partial<Recipe>) =>
+    `${runToy(advantage, { recipe: { ...recipes.axpo, ...delta }, seed: 1, steps: 3, guess: 0.4 }).table.logits}`
+  expect(run({ prefixWeight: 1, questionOrder: 'uncertainty' })).toBe(run({}))
+  expect(new Set([run({}), run({ prefixWeight: 0.5 }), run({ questionOrder: 'batch' })]).size).toBe(3)
 })
 
 test('runs repeat to the bit', () => {
@@ -176,9 +198,10 @@ describe('Proposition 1: a right tool-using rollout among n', () => {
           }
       return count
     }
-    close(hits({ parent, tokenCount: 3 }), 1 - (1 - success) ** n)
-    close(hits(null), 1 - (1 - toolRate * success) ** n)
-    expect(success).toBeGreaterThanOrEqual(toolRate * success)
+    const [resampled, afresh] = [hits({ parent, tokenCount: 3 }), hits(null)]
+    close(resampled, 1 - (1 - success) ** n)
+    close(afresh, 1 - (1 - toolRate * success) ** n)
+    expect(resampled).toBeGreaterThan(afresh)
   })
 })
 

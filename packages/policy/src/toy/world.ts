@@ -20,11 +20,11 @@ export interface ToyStart {
   readonly readRight: number
   /** Chance of the argument that is right in part, alike in all contexts. Default 0: as any wrong one. */
   readonly callPartly?: number
-  /** Chance that the first of two calls is right, alike in all contexts. Default 0.6. */
-  readonly firstRight?: number
+  /** Chance that the first of two calls is right, alike in all contexts. */
+  readonly firstRight: number
 }
 
-export const toyStart: ToyStart = { toolRate: 0.3, callRight: 0.33, readRight: 0.98 }
+export const toyStart: ToyStart = { toolRate: 0.3, callRight: 0.33, readRight: 0.98, firstRight: 0.8 }
 
 /** Variants of the world, each with the policy it begins with. */
 export interface ToyKind {
@@ -39,6 +39,7 @@ export const toyKinds = {
   plain: { calls: 1, partialReward: 0, start: toyStart },
   /** A call that is right in part is easy to come by, a right one is rare. */
   graded: { calls: 1, partialReward: 0.6, start: { ...toyStart, callRight: 0.05, callPartly: 0.33 } },
+  /** The first call is mostly right: the second one's argument is what must be found. */
   'two-calls': { calls: 2, partialReward: 0, start: toyStart },
 } as const satisfies Record<string, ToyKind>
 export type ToyKindName = keyof typeof toyKinds
@@ -128,7 +129,7 @@ export function createTable(seed: number, start: ToyStart = toyStart): Table {
   }
   for (const [context, r] of firstRow.entries())
     table.logits[rows[r]!.start + rightFirstArgument(seed, context)] =
-      odds(start.firstRight ?? 0.6) + Math.log(argumentCount - 1)
+      odds(start.firstRight) + Math.log(argumentCount - 1)
   normalise(table)
   return table
 }
