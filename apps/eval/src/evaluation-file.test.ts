@@ -69,11 +69,11 @@ function save(path: string, meta: object, ...trajectories: readonly Trajectory[]
   return path
 }
 
-/** Label, family, Pass@1 and size of each row. */
+/** Label, family, Pass@1 and size of each row; the heading stands above, what the intervals rest on below. */
 const rows = (table: string) =>
   table
     .split('\n')
-    .slice(1)
+    .slice(1, -1)
     .map((line) => line.split(/ {2,}/).filter((_, c, all) => c < 3 || c === all.length - 1))
 
 describe('a run and its files', () => {
@@ -195,7 +195,7 @@ it('the shipped checkpoint: what is read back scores as what was printed', { tim
   vi.restoreAllMocks()
   const { out } = await axpoEval('--from-trajectories', path)
   const figures = (lines: readonly string[]) => lines.map((line) => line.trim().split(/ {2,}/).slice(1))
-  expect(figures(out.split('\n').slice(1))).toEqual(figures(printed))
+  expect(figures(out.split('\n').slice(1, -1))).toEqual(figures(printed))
   expect(out.split('\n')[1]).toContain(checkpoint)
   expect(await loadEvaluation(path)).toHaveLength(24)
 })

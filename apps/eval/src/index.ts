@@ -46,7 +46,7 @@ export * from './statistics.ts'
 export * from './statistics-bootstrap.ts'
 export * from './statistics-runs.ts'
 export { suiteTask } from './suite-task.ts'
-export { formatTable, type TableRow } from './table.ts'
+export { formatTable, intervalNote, type TableRow } from './table.ts'
 export {
   checkTasks,
   createTaskRow,

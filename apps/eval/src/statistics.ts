@@ -61,6 +61,8 @@ export interface Summary {
   readonly name: string
   readonly questions: number
   readonly samplesPerQuestion: number
+  /** Behind every interval. */
+  readonly bootstrap: { readonly replicates: number; readonly seed: number }
   readonly passAt1: Interval
   readonly passAt4: Interval | null
   readonly toolUseRate: number
@@ -81,6 +83,7 @@ export function summarise(name: string, counts: readonly QuestionCounts[], repli
     name,
     questions: counts.length,
     samplesPerQuestion: smallest,
+    bootstrap: { replicates, seed },
     passAt1: bootstrapMean(
       counts.map((c) => passAtK(c.samples, c.correct, 1)),
       replicates,

@@ -23,11 +23,20 @@ const columns: readonly (readonly [string, (row: TableRow) => string])[] = [
   ['questions', (r) => `${r.summary.questions} x ${r.summary.samplesPerQuestion}`],
 ]
 
-/** Percentages; 95 % bootstrap intervals over questions in brackets; `all wrong`: questions whose tool-using rollouts are all wrong. */
+/** What the intervals of a table are, and what they rest on; its rows are of one bootstrap. */
+export function intervalNote(rows: readonly TableRow[]): string {
+  const settings = rows.map(
+    ({ summary: { bootstrap: b } }) => `${b.replicates.toLocaleString('en-US')} replicates, bootstrap seed ${b.seed}`,
+  )
+  return `Percent; in brackets 95 % percentile bootstrap intervals over questions, not over training seeds (${[...new Set(settings)].join('; ')}).`
+}
+
+/** Percentages; 95 % bootstrap intervals over questions in brackets, what they rest on in a last line; `all wrong`: questions whose tool-using rollouts are all wrong. */
 export function formatTable(rows: readonly TableRow[]): string {
   const cells = [columns.map(([title]) => title), ...rows.map((row) => columns.map(([, value]) => value(row)))]
   const widths = columns.map((_, c) => Math.max(...cells.map((line) => line[c]!.length)))
-  return cells
-    .map((line) => line.map((cell, c) => (c < 2 ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!))).join('  '))
-    .join('\n')
+  const lines = cells.map((line) =>
+    line.map((cell, c) => (c < 2 ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!))).join('  '),
+  )
+  return [...lines, intervalNote(rows)].join('\n')
 }

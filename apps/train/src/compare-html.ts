@@ -192,8 +192,8 @@ function tableHtml(table: Table): string {
   return `<h3>${escapeHtml(table.title)}</h3><div class="wide"><table>${row('th', table.head)}${table.rows.map((r) => row('td', r)).join('')}</table></div><p class="note">${escapeHtml(table.note)}</p>`
 }
 
-const style = `body{font:15px/1.5 system-ui,sans-serif;max-width:1120px;margin:2em auto;padding:0 1em;color:#222}h2{margin-top:2em;border-bottom:2px solid #ddd}
-table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}td,th{padding:3px 7px;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;font-weight:600}
+const style = `body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2em auto;padding:0 1em;color:#222}h2{margin-top:2em;border-bottom:2px solid #ddd}
+table{border-collapse:collapse;font-size:12px;font-variant-numeric:tabular-nums}td,th{padding:3px 6px;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}td:first-child,th:first-child{text-align:left;font-weight:600}
 .charts{display:flex;flex-wrap:wrap;gap:14px;align-items:flex-start}.wide{overflow-x:auto}.note{color:#666;font-size:13px;max-width:900px}.legend{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:13px;margin:.4em 0}.legend svg{vertical-align:middle}.charts svg{max-width:100%;height:auto}`
 
 function groupHtml(result: CompareResult, group: GroupResult, times: CompareTimes, styles: Styles): string {

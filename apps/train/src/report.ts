@@ -1,7 +1,7 @@
 /** report.html of a run: curves, before/after table, a few trajectories. One file, no script, no network. Not here: how charts and trajectories are drawn. */
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { TableRow } from '@axpo/eval'
+import { intervalNote, type TableRow } from '@axpo/eval'
 import { type RawImage, readTrajectories, type Trajectory, usesTool } from '@axpo/trajectory'
 import { escapeHtml, lineChart, type Series, seriesColors } from './chart.ts'
 import { type ShownTrajectory, trajectoryHtml } from './report-trajectory.ts'
@@ -140,7 +140,7 @@ export async function writeReport(
 <h1>${escapeHtml(run.label)}: ${run.metrics.length} steps</h1>
 <p>Device ${device}, seed ${settings.seed}, ${settings.questions} questions x ${settings.recipe.rollouts} rollouts a step, share of items solvable without a tool ${settings.easyShare}, learning rate ${settings.learningRate}. Started from weights <code>${checkpointSha256.slice(0, 12)}</code>.</p>
 <h2>Before and after</h2>${tableHtml(runs)}
-<p><small>Percent; 95 % bootstrap intervals over questions. All wrong: questions whose tool-using rollouts are all wrong.</small></p>
+<p><small>${escapeHtml(intervalNote([...runs[0]!.before, ...runs.flatMap((r) => r.after)]))} All wrong: questions whose tool-using rollouts are all wrong.</small></p>
 <h2>Training</h2><p class="note">Pale: each step. Bold: mean of what was measured in the last ${smooth} steps.</p><div class="charts">${chartsHtml(runs)}</div>
 <h2>Recovered prefixes</h2><p>The tool-using rollouts of the question were all wrong; the thinking was kept and the call resampled.</p>${section(recoveredForks(training), training.images) || '<p>None in this run.</p>'}
 <h2>Evaluation trajectories</h2>${section(evaluated(after), after.images)}
