@@ -14,6 +14,12 @@ test('what is not named is the base; the base is axpo where none is named', () =
     name: 'gspo-4',
     miniBatches: 4,
   })
+  expect(extendRecipe({ prefixWeight: 0.5, questionOrder: 'batch' }, 'mine')).toEqual({
+    ...recipes.axpo,
+    name: 'mine',
+    prefixWeight: 0.5,
+    questionOrder: 'batch',
+  })
   // as a run's configuration holds it
   const written = JSON.stringify(extendRecipe({ base: 'cispo', epochs: 2 }, 'mine'))
   expect(parseRecipe(JSON.parse(written))).toEqual({ ...recipes.cispo, name: 'mine', epochs: 2 })
