@@ -260,5 +260,5 @@ const questionsLine = (plan: CompareResult['plan']): string =>
 
 export function settingsLine(result: CompareResult): string {
   const { plan } = result
-  return `Recipes ${plan.recipes.join(', ')}; seeds ${plan.seeds.join(', ')}; ${plan.steps} steps of ${plan.questions} questions, learning rate ${plan.learningRate}; ${plan.evalQuestions} test questions at the end and ${plan.validationQuestions} validation questions every ${plan.evalEvery} steps, ${plan.samples} rollouts each. Every run starts from weights ${plan.checkpointSha256.slice(0, 12)}; ${questionsLine(plan)}${ownLine(result)}`
+  return `Recipes ${plan.recipes.join(', ')}; seeds ${plan.seeds.join(', ')}; ${plan.steps} steps of ${plan.questions} questions, learning rate ${plan.learningRate}; ${plan.evalQuestions} test questions at the end and ${plan.validationQuestions} validation questions every ${plan.evalEvery} steps, ${plan.samples} rollouts each. Every run starts from weights ${plan.checkpointSha256.slice(0, 12)}. ${questionsLine(plan)}${ownLine(result)}`
 }
