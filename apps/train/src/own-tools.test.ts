@@ -72,7 +72,8 @@ describe('tools and tasks of modules', { timeout: 240_000 }, () => {
     const tools = writeTools('tools.ts')
     const tasks = writeTasks('near.ts', 'double')
     const run = join(directory, 'run')
-    const ended = await axpo(...train, '--tasks', tasks, '--tools', tools, ...small, '--out', run)
+    const evaluated = ['--evaluate', '--eval-questions', '2', '--recipe', 'axpo-graded']
+    const ended = await axpo(...train, '--tasks', tasks, '--tools', tools, ...small, ...evaluated, '--out', run)
     expect(ended.code, ended.text).toBe(0)
     const { settings, checkpoint } = loadRunConfig(run)
     expect(settings).toMatchObject({ tasks: join(directory, tasks), tools: join(directory, tools) })
@@ -88,6 +89,17 @@ describe('tools and tasks of modules', { timeout: 240_000 }, () => {
       expect(t.reward).toBe(t.answer === null ? 0 : nearness(t.answer))
     }
     expect(rollouts.some((t) => t.reward > 0 && t.reward < 1)).toBe(true)
+
+    // the recipe's threshold: right from 0.5 on, in the table of the run and where it is asked for
+    const before = await loadEvaluation(join(run, 'evaluations', 'before.msgpack'))
+    const share = (least: number) => ((100 * before.filter((t) => t.reward >= least).length) / before.length).toFixed(1)
+    expect(share(0.5)).not.toBe(share(1))
+    const passAt1 = (text: string) => /^SFT +all +([\d.]+) \[/m.exec(text.replaceAll('before', 'SFT'))?.[1]
+    expect(passAt1(ended.text)).toBe(share(0.5))
+    const score = async (...more: string[]) =>
+      passAt1((await axpo('eval', '--from-trajectories', join(run, 'evaluations', 'before.msgpack'), ...more)).text)
+    expect(await score()).toBe(share(1))
+    expect(await score('--reward-threshold', '0.5')).toBe(share(0.5))
 
     for (const [call, answer] of [
       ['{"name": "double", "arguments": {"n": 21}}', 'ok: 42'],
