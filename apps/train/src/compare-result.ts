@@ -97,7 +97,8 @@ export interface GroupResult {
 }
 
 export interface CompareResult {
-  readonly formatVersion: 1
+  /** 2: tool rates and forks have intervals; curves of all diagnostics, beginning and end of training. */
+  readonly formatVersion: 2
   readonly plan: Omit<ComparePlan, 'checkpoint' | 'formatVersion'>
   readonly statistics: BootstrapOptions
   /** Replicates behind each point of a band. */
@@ -343,7 +344,7 @@ export function compareResult(plan: ComparePlan, groups: readonly Group[], optio
     ...(tools === undefined ? {} : { tools: basename(tools) }),
   }
   return {
-    formatVersion: 1,
+    formatVersion: 2,
     plan: shown,
     statistics: options,
     bandReplicates: bandOptions(options).replicates,
