@@ -78,7 +78,7 @@ describe('questions of a file', { timeout: 240_000 }, () => {
   it('compare: two recipes, two seeds, the same questions for both; tables of the file alone', async () => {
     const tasks = writeTasks('second.jsonl', ['train', 'validation', 'test'])
     const sizes = '--recipes grpo,axpo --seeds 2 --eval-every 2 --eval-questions 3 --validation-questions 2 --samples 2'
-    const more = '--replicates 100 --jobs 2 --keep-trajectories --unseen-questions 3 --out out'
+    const more = '--no-equal-rollouts --replicates 100 --jobs 2 --keep-trajectories --unseen-questions 3 --out out'
     const ended = await axpo('compare', '--tasks', tasks, ...small, ...`${sizes} ${more}`.split(' '))
     expect(ended.code, ended.text).toBe(0)
     expect(ended.text).toContain('Difference to grpo: Pass@1')
