@@ -2,7 +2,16 @@
 import { type Advantage, loadAdvantage } from '@axpo/advantage'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { diagnose, planLoss, type Recipe, recipes } from '../index.ts'
-import { createTable, runToy, sampleToyStep, type ToyKindName, type ToyRollout, toyKinds, toyValue } from './index.ts'
+import {
+  createTable,
+  runToy,
+  sampleToyStep,
+  type ToyKindName,
+  type ToyRollout,
+  type ToyStart,
+  toyKinds,
+  toyValue,
+} from './index.ts'
 
 let advantage: Advantage
 beforeAll(async () => {
@@ -10,8 +19,9 @@ beforeAll(async () => {
 })
 
 /** Steps of the policy that a world begins with, for some seeds. */
-function startSteps(kind: ToyKindName, recipe: Recipe, seeds: number, steps: number) {
-  const { calls, partialReward, start } = toyKinds[kind]
+function startSteps(kind: ToyKindName, recipe: Recipe, seeds: number, steps: number, changed: Partial<ToyStart> = {}) {
+  const { calls, partialReward } = toyKinds[kind]
+  const start = { ...toyKinds[kind].start, ...changed }
   return Array.from({ length: seeds }, (_, i) => i + 1).flatMap((seed) => {
     const [table, world] = [createTable(seed, start), { seed, guess: 0.4, calls, partialReward }]
     return Array.from({ length: steps }, (_, step) => ({
@@ -104,4 +114,13 @@ test('a fork at any call: half of them at the second, and more are recovered tha
   expect(axpo.second).toBe(0)
   expect(anyCall.second).toBeCloseTo(0.5, 1)
   expect(anyCall.recovered).toBeGreaterThan(axpo.recovered + 0.03)
+})
+
+test('the opening tag counts in the mean probability of the first call: a fork lies at the second only where the first was likely', () => {
+  const atSecond = (firstRight: number) =>
+    startSteps('two-calls', recipes['axpo-any-call'], 1, 40, { firstRight }).flatMap((s) =>
+      s.plan.filter((p) => p.prefixTokens === 7),
+    ).length
+  expect(atSecond(0.6)).toBe(0)
+  expect(atSecond(0.95)).toBeGreaterThan(atSecond(0.8))
 })
