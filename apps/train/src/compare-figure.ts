@@ -194,7 +194,7 @@ function endLabels(series: readonly BandSeries[], { px, py, right, top, bottom }
 /** A line's colour and dashes beside its name, as HTML. */
 export function legend(series: readonly Pick<BandSeries, 'label' | 'style' | 'faint'>[]): string {
   const item = ({ label, style: { color, dash }, faint }: Pick<BandSeries, 'label' | 'style' | 'faint'>) =>
-    `<span style="color:${color}${faint ? '' : ';font-weight:600'}"><svg width="28" height="10"><line x1="0" x2="26" y1="5" y2="5" stroke="${color}" stroke-width="${faint ? 1 : 2}"${dash ? ` stroke-dasharray="${dash}"` : ''}/></svg> ${escapeHtml(label)}</span>`
+    `<span style="color:${color}${faint ? '' : ';font-weight:600'}"><svg aria-hidden="true" width="28" height="10"><line x1="0" x2="26" y1="5" y2="5" stroke="${color}" stroke-width="${faint ? 1 : 2}"${dash ? ` stroke-dasharray="${dash}"` : ''}/></svg> ${escapeHtml(label)}</span>`
   return `<p class="legend">${series.map(item).join(' ')}</p>`
 }
 
