@@ -136,8 +136,8 @@ function cellHours(folder: string): number {
   return cells.reduce((n, c) => n + c.evaluateSeconds + c.trainSeconds.reduce((a, b) => a + b, 0), 0) / 3600
 }
 
-function readme({ name, about, flags, against }: Comparison, folder: string): string {
-  const { commits, machine, began } = JSON.parse(readFileSync(join(folder, originFile), 'utf8')) as Origin
+function readme({ name, about, against }: Comparison, folder: string): string {
+  const { command, commits, machine, began } = JSON.parse(readFileSync(join(folder, originFile), 'utf8')) as Origin
   const { cpu, memoryGiB, system, node } = machine
   const files = ['compare', ...(against ? [`compare-to-${against}`] : [])]
   return `# Evidence: ${name}
@@ -150,9 +150,9 @@ ${files.map((file) => `[${file}.md](${file}.md): tables; ${file}.html: the same 
 npm run evidence -- --only ${name} --write
 \`\`\`
 
-which calls \`${spoken(['compare', ...flags, '--device', 'cpu'])}\`. The same seeds and version give the same figures, wall times aside.
+These runs: \`${command}\`. The same seeds and version give the same figures, wall times aside.
 
-Commit ${commits.join(', then ')}; ${began}; ${cpu}, ${memoryGiB} GiB, ${system}, Node ${node}; ${cellHours(folder).toFixed(1)} hours of one core.
+Runs by commit ${commits.join(', then ')}, tables by ${commit()}; begun ${began}; ${cpu}, ${memoryGiB} GiB, ${system}, Node ${node}; ${cellHours(folder).toFixed(1)} hours of one core.
 `
 }
 

@@ -150,7 +150,6 @@ async function run(flags: Flags, command: Command): Promise<void> {
       : writeComparison({
           directory,
           bootstrap,
-          processes,
           ...(flags.baseline ? { baseline: flags.baseline.name } : {}),
         })
   console.log(`${text}\n\nwritten: ${relative('.', directory) || '.'}/${name}.{json,md,html}`)

@@ -22,7 +22,7 @@ type Styles = ReadonlyMap<string, Style>
 
 const rates: readonly [number, number] = [0, 1]
 
-/** From so many recipes on, bands cover each other: only some recipes have theirs. */
+/** With more recipes than these, bands cover each other: only some recipes have theirs. */
 const mostBands = 6
 /** Of those with the highest Pass@1. */
 const bestDrawn = 3

@@ -152,8 +152,7 @@ export interface Milestone {
   readonly evaluations: readonly { readonly name: EvaluationName; readonly plan: EvaluationPlan }[]
 }
 
-/** All that a process needs to run a cell. Plain data: it goes to a child process. */
-/** `tools` and its hash: the user's, for training and evaluation. */
+/** All that a process needs to run a cell, with the user's tools where there are some. Plain data: it goes to a child process. */
 export interface CellJob extends Partial<ToolsFile> {
   readonly label: string
   readonly directory: string

@@ -2,6 +2,7 @@
  * `axpo compare`: recipe x seed x s from one checkpoint, then tables and figures. Runs what is missing; what is finished is read. Not here: flags
  * (command-compare.ts), cells (compare-cell.ts), statistics (compare-result.ts).
  */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BootstrapOptions } from '@axpo/eval'
 import type { CpuBuild } from '@axpo/kernels'
@@ -11,8 +12,9 @@ import { type CellJob, type ComparePlan, checkPlan, loadPlan, savePlan, startJob
 import { runCells } from './compare-pool.ts'
 import { jobOf, loadGroups } from './compare-read.ts'
 import { compareResult } from './compare-result.ts'
-import { timesOf } from './compare-times.ts'
+import { type CompareTimes, timesOf } from './compare-times.ts'
 import { lockFolder } from './folder-lock.ts'
+import { readJson } from './run-folder.ts'
 
 export interface CompareOptions {
   readonly directory: string
@@ -53,9 +55,18 @@ function planAgainst(plan: ComparePlan, baseline: string): ComparePlan {
 export interface WriteOptions {
   readonly directory: string
   readonly bootstrap: BootstrapOptions
-  readonly processes: number
+  /** Cells that ran at once; left out: what the folder says. */
+  readonly processes?: number
   /** Compared with instead of the plan's; the files are then compare-to-NAME.*. */
   readonly baseline?: string
+}
+
+const timesFile = 'compare-times.json'
+
+/** Of the process that ran the cells; 1 in a folder that does not say. */
+function processesOf(directory: string): number {
+  const path = join(directory, timesFile)
+  return existsSync(path) ? (readJson(path) as CompareTimes).processes : 1
 }
 
 /**
@@ -63,7 +74,7 @@ export interface WriteOptions {
  * name without extension.
  */
 export function writeComparison(options: WriteOptions): { readonly text: string; readonly name: string } {
-  const { directory, bootstrap, processes } = options
+  const { directory, bootstrap, processes = processesOf(directory) } = options
   const own = loadPlan(directory)
   const plan = planAgainst(own, options.baseline ?? own.baseline)
   const name = plan.baseline === own.baseline ? 'compare' : `compare-to-${plan.baseline}`
@@ -71,7 +82,7 @@ export function writeComparison(options: WriteOptions): { readonly text: string;
   const result = compareResult(plan, groups, bootstrap)
   const times = timesOf(groups, processes)
   writeWhole(join(directory, `${name}.json`), `${JSON.stringify(result, rounded, 1)}\n`)
-  writeWhole(join(directory, 'compare-times.json'), `${JSON.stringify(times, rounded, 1)}\n`)
+  writeWhole(join(directory, timesFile), `${JSON.stringify(times, rounded, 1)}\n`)
   writeWhole(join(directory, `${name}.md`), compareMarkdown(result, times))
   writeWhole(join(directory, `${name}.html`), compareHtml(result, times))
   return { text: compareText(result, times), name }

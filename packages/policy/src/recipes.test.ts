@@ -124,5 +124,4 @@ test.each(Object.values(recipes))('$name: two steps in the toy world', (recipe: 
   expect(steps).toBe(2)
   const [first, , last] = run.curve
   expect(last!.toolRate).not.toBe(first!.toolRate)
-  for (const value of Object.values(last!)) expect(value >= 0 && value <= 1).toBe(true)
 })
