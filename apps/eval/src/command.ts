@@ -108,8 +108,12 @@ async function run(flags: Flags, host: CommandHost): Promise<Played> {
   })
 }
 
-const rowsOf = (label: string, trajectories: readonly Trajectory[], rewardThreshold?: number): TableRow[] =>
-  summariseByFamily(countByQuestion(trajectories, rewardThreshold)).map((summary) => ({ label, summary }))
+const rowsOf = (label: string, trajectories: readonly Trajectory[], rewardThreshold = 1): TableRow[] =>
+  summariseByFamily(countByQuestion(trajectories, rewardThreshold)).map((summary) => ({
+    label,
+    summary,
+    rewardThreshold,
+  }))
 
 async function evaluateAnew(flags: Flags, host: CommandHost, out: string | undefined): Promise<void> {
   if (out) {
@@ -141,7 +145,11 @@ function warnings({ path, training, label, torn }: EvaluationFile): string[] {
 async function scoreFiles(path: string, rewardThreshold: number | undefined): Promise<void> {
   const files = await loadEvaluations(path)
   for (const line of files.flatMap(warnings)) console.error(line)
-  console.log(formatTable(files.flatMap((file) => rowsOf(file.label, file.trajectories, rewardThreshold))))
+  console.log(
+    formatTable(
+      files.flatMap((file) => rowsOf(file.label, file.trajectories, rewardThreshold ?? file.rewardThreshold)),
+    ),
+  )
   if (files.some((file) => file.torn)) process.exitCode = 1
 }
 
@@ -165,7 +173,11 @@ export function addEvalCommand(program: Command, host: CommandHost): void {
   common(program.command('eval').description('Pass@1 and Pass@4 with 95 % intervals, by family'), host, 'test', 258)
     .addOption(tasksOption())
     .addOption(toolsOption())
-    .option('--reward-threshold <reward>', 'reward from which on a rollout is right (default: 1)', threshold)
+    .option(
+      '--reward-threshold <reward>',
+      'reward from which on a rollout is right (default: 1, of files what they were made with)',
+      threshold,
+    )
     .option('--out <file>', 'write the trajectories to this new file (msgpack)')
     .option(
       '--from-trajectories <path>',

@@ -68,6 +68,8 @@ export interface EvaluationFile {
   /** Rollouts of a training run, sampled while the weights changed: no evaluation of one checkpoint. */
   readonly training: boolean
   readonly trajectories: readonly Trajectory[]
+  /** Reward from which on a rollout is right, as the evaluation was made with. */
+  readonly rewardThreshold: number
   /** Set when the file ends inside a record: the whole records before that byte. */
   readonly torn: TornTail | null
 }
@@ -94,6 +96,11 @@ function labelOf(path: string, meta: Readonly<Record<string, unknown>>, trajecto
   return typeof meta.label === 'string' && meta.label !== '' ? meta.label : basename(path, '.msgpack')
 }
 
+function thresholdOf({ plan }: Readonly<Record<string, unknown>>): number {
+  const threshold = (plan as { readonly rewardThreshold?: unknown } | undefined)?.rewardThreshold
+  return typeof threshold === 'number' ? threshold : 1
+}
+
 /** One file. Of a torn one, the whole records; throws when those hold no trajectory. */
 async function readEvaluation(path: string): Promise<EvaluationFile> {
   const { meta, trajectories, tornTail: torn } = await loadTrajectories(path, { tornTail: 'stop' })
@@ -104,7 +111,7 @@ async function readEvaluation(path: string): Promise<EvaluationFile> {
   const training = meta.kind === 'training'
   checkOnce(path, trajectories, training)
   const label = labelOf(path, meta, trajectories)
-  return { path, label, training, trajectories, torn }
+  return { path, label, training, trajectories, rewardThreshold: thresholdOf(meta), torn }
 }
 
 /** Trajectories of one whole file. */

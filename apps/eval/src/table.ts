@@ -9,6 +9,8 @@ export interface TableRow {
   /** What was evaluated, as `SFT` or `AXPO`. */
   readonly label: string
   readonly summary: Summary
+  /** Reward from which on a rollout is right; default 1. */
+  readonly rewardThreshold?: number
 }
 
 const columns: readonly (readonly [string, (row: TableRow) => string])[] = [
@@ -28,7 +30,11 @@ export function intervalNote(rows: readonly TableRow[]): string {
   const settings = rows.map(
     ({ summary: { bootstrap: b } }) => `${b.replicates.toLocaleString('en-US')} replicates, bootstrap seed ${b.seed}`,
   )
-  return `Percent; in brackets 95 % percentile bootstrap intervals over questions, not over training seeds (${[...new Set(settings)].join('; ')}).`
+  const thresholds = [...new Set(rows.map((row) => row.rewardThreshold ?? 1))]
+  const right = thresholds.every((t) => t === 1)
+    ? ''
+    : ` Right: a reward of at least ${thresholds.join(' or, row by row, ')}.`
+  return `Percent; in brackets 95 % percentile bootstrap intervals over questions, not over training seeds (${[...new Set(settings)].join('; ')}).${right}`
 }
 
 /** Percentages; 95 % bootstrap intervals over questions in brackets, what they rest on in a last line; `all wrong`: questions whose tool-using rollouts are all wrong. */

@@ -55,7 +55,7 @@ async function readUnchanged({ tasks: path, tasksSha256: wanted }: TasksFile): P
   const got = hashTasks(path, tasks)
   if (got !== wanted)
     throw new Error(
-      `${path}: the questions must be those the run began with (SHA-256 ${wanted.slice(0, 12)}), got others (${got.slice(0, 12)}). Put the file back, or begin a new run in another --out.`,
+      `${path}: the questions must be those the run began with (SHA-256 ${wanted.slice(0, 12)}), got others (${got.slice(0, 12)}). Put the file back, or begin a new run in another --out.${isModule(path) ? ' A module must give the same questions at every call.' : ''}`,
     )
   return tasks
 }

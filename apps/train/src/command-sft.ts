@@ -33,7 +33,7 @@ import {
   userTask,
 } from '@axpo/eval'
 import type { CpuBuild } from '@axpo/kernels'
-import { families } from '@axpo/tasks'
+import { families, type UserTask } from '@axpo/tasks'
 import type { Command } from 'commander'
 import { createProgress } from './progress.ts'
 import {
@@ -113,24 +113,37 @@ function openFolder(directory: string, settings: SftSettings): void {
 async function sft(flags: Flags): Promise<void> {
   const settings = await settingsOf(flags)
   const directory = resolve(flags.out)
-  openFolder(directory, settings)
   await using opened = new AsyncDisposableStack()
   const own = await openUserTools(settings)
   opened.defer(() => own.dispose())
   const { device, threads, build } = flags
   const session = await openSession({ device, threads, ...(build ? { build } : {}), ...sftOptimiser })
   opened.defer(() => session.close())
-  await tune(session, own, settings, directory)
+  const tasks = await loadQuestions(session, own, settings)
+  openFolder(directory, settings)
+  await tune(session, own, settings, directory, tasks)
   await session.model.learner.save(join(directory, 'checkpoint'))
   console.log(`checkpoint: ${join(flags.out, 'checkpoint')}`)
 }
 
-/** All steps, from the last checkpoint on where there is one. */
-async function tune(session: Session, own: UserTools, settings: SftSettings, directory: string): Promise<void> {
-  const context = sftContext(session, own.tools)
+/** The user's questions where there are some, known to be playable: before a folder is made that would then be taken. */
+async function loadQuestions(session: Session, own: UserTools, settings: SftSettings): Promise<UserTask[] | undefined> {
   const file = tasksFileOf(settings)
-  const tasks = file === null ? undefined : await loadTaught(file)
-  if (tasks) checkTasks(tasks.map(userTask), rolloutSetting(session, openPython(), own.tools))
+  if (file === null) return undefined
+  const tasks = await loadTaught(file)
+  checkTasks(tasks.map(userTask), rolloutSetting(session, openPython(), own.tools))
+  return tasks
+}
+
+/** All steps, from the last checkpoint on where there is one. */
+async function tune(
+  session: Session,
+  own: UserTools,
+  settings: SftSettings,
+  directory: string,
+  tasks: readonly UserTask[] | undefined,
+): Promise<void> {
+  const context = sftContext(session, own.tools)
   const total = sftStepCount(settings)
   const first = checkpointsOf(directory).at(-1) ?? 0
   if (first > 0) await session.model.learner.load(folderOf(directory, first), { optimiser: true })

@@ -18,7 +18,7 @@ import {
   toolsOption,
 } from '@axpo/eval'
 import type { CpuBuild } from '@axpo/kernels'
-import { type Recipe, recipes } from '@axpo/policy'
+import { type Recipe, recipes, settingsOf } from '@axpo/policy'
 import type { Split } from '@axpo/tasks'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { loadRecipe } from './recipe-file.ts'
@@ -131,11 +131,14 @@ async function newRunOf(flags: Flags): Promise<NewRun> {
   const splits: Split[] = flags.evaluate ? ['train', defaultEvaluation.split] : ['train']
   const tools = openToolsFile(flags.tools, flags.tasks)
   const own = flags.tasks === undefined ? {} : { ...(await openTasksFile(flags.tasks, splits)), ...tools }
+  const { rewardThreshold } = settingsOf(recipe)
   return {
     checkpoint: resolve(flags.checkpoint),
     settings: rlSettings(recipe, { easyShare, seed, learningRate, ...own }),
     checkpointEvery: flags.checkpointEvery,
-    evaluation: flags.evaluate ? { ...defaultEvaluation, easyShare, ...own } : null,
+    evaluation: flags.evaluate
+      ? { ...defaultEvaluation, easyShare, ...own, ...(rewardThreshold === 1 ? {} : { rewardThreshold }) }
+      : null,
     sizes: {
       ...(steps === undefined ? {} : { steps }),
       ...(questions === undefined ? {} : { questions }),

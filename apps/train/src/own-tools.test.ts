@@ -98,7 +98,9 @@ describe('tools and tasks of modules', { timeout: 240_000 }, () => {
     expect(passAt1(ended.text)).toBe(share(0.5))
     const score = async (...more: string[]) =>
       passAt1((await axpo('eval', '--from-trajectories', join(run, 'evaluations', 'before.msgpack'), ...more)).text)
-    expect(await score()).toBe(share(1))
+    expect(await score()).toBe(share(0.5))
+    expect(await score('--reward-threshold', '1')).toBe(share(1))
+    expect(ended.text).toContain('Right: a reward of at least 0.5.')
     expect(await score('--reward-threshold', '0.5')).toBe(share(0.5))
 
     for (const [call, answer] of [
@@ -194,7 +196,7 @@ describe('tools and tasks of modules', { timeout: 240_000 }, () => {
       1,
       expect.stringMatching(/sft: --tasks must be a JSONL file.*taught\.ts/),
     ])
-    expect(existsSync(join(directory, 'sft-module'))).toBe(false)
+    for (const out of ['sft-without', 'sft-module']) expect(existsSync(join(directory, out))).toBe(false)
   })
 
   it('what cannot be played is refused before a run folder is made', async () => {

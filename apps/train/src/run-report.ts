@@ -21,7 +21,7 @@ export const evaluationPath = (directory: string, which: 'before' | 'after'): st
 
 async function tableRows(path: string, label: string, rewardThreshold: number): Promise<TableRow[]> {
   const counts = countByQuestion(await loadEvaluation(path), rewardThreshold)
-  return summariseByFamily(counts).map((summary) => ({ label, summary }))
+  return summariseByFamily(counts).map((summary) => ({ label, summary, rewardThreshold }))
 }
 
 /** `rewardThreshold`: reward from which on a rollout is right, the same for every run of a table. */
@@ -40,7 +40,7 @@ async function loadReportRun(directory: string, config: RunConfig, rewardThresho
 /** Whether two runs may stand in one table: same start, device, seed, questions, length and evaluation, another recipe. */
 function comparable(a: RunConfig, b: RunConfig): boolean {
   const key = ({ checkpointSha256, device, settings, evaluation }: RunConfig) =>
-    JSON.stringify([checkpointSha256, device, { ...settings, recipe: null }, evaluation])
+    JSON.stringify([checkpointSha256, device, { ...settings, recipe: null }, { ...evaluation, rewardThreshold: null }])
   return a.settings.recipe.name !== b.settings.recipe.name && key(a) === key(b)
 }
 

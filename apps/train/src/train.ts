@@ -59,6 +59,7 @@ const configSchema = z.strictObject({
       seed: z.int().nonnegative(),
       families: z.array(z.enum([...families, ...heldOutFamilies])).min(1),
       tasks: z.string().exactOptional(),
+      rewardThreshold: z.number().exactOptional(),
       tasksSha256: z.string().exactOptional(),
       tools: z.string().exactOptional(),
       toolsSha256: z.string().exactOptional(),

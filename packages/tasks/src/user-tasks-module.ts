@@ -89,7 +89,15 @@ function gradeOf(fields: Fields, place: string): (answer: string) => number {
   if (typeof grade !== 'function')
     throw new LineError(`grade must be a function (answer) => number from 0 to 1, got ${shown(grade)}. Add it.`)
   return (answer) => {
-    const reward: unknown = grade.call(fields, answer)
+    let reward: unknown
+    try {
+      reward = grade.call(fields, answer)
+    } catch (cause) {
+      throw new Error(
+        `${place}: grade must not throw, got ${String(cause)} for the answer ${shown(answer)}. Correct it.`,
+        { cause },
+      )
+    }
     if (typeof reward !== 'number' || !(reward >= 0 && reward <= 1))
       throw new Error(
         `${place}: grade must give a number from 0 to 1, got ${String(reward)} for the answer ${shown(answer)}. Correct it.`,
