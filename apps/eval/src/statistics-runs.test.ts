@@ -158,6 +158,16 @@ describe('ratioOverSeeds', () => {
     expect(ratio.low).toBeCloseTo(band!.low, 12)
     expect(ratio.high).toBeCloseTo(band!.high, 12)
   })
+  test('a seed brings its numerator and its denominator together', () => {
+    const denominators = [1, 40, 3, 200, 7, 90]
+    const half = ratioOverSeeds(
+      denominators.map((d) => d / 2),
+      denominators,
+      'interval',
+      quick,
+    )
+    expect(half).toEqual({ mean: 0.5, low: 0.5, high: 0.5 })
+  })
 })
 
 describe('holmAdjusted', () => {
