@@ -139,12 +139,14 @@ function cellHours(folder: string): number {
 function readme({ name, about, against }: Comparison, folder: string): string {
   const { command, commits, machine, began } = JSON.parse(readFileSync(join(folder, originFile), 'utf8')) as Origin
   const { cpu, memoryGiB, system, node } = machine
-  const files = ['compare', ...(against ? [`compare-to-${against}`] : [])]
+  const other = against
+    ? ` [compare-to-${against}.md](compare-to-${against}.md): the tables with ${against} as the baseline.`
+    : ''
   return `# Evidence: ${name}
 
 ${about}
 
-${files.map((file) => `[${file}.md](${file}.md): tables; ${file}.html: the same with figures; ${file}.json: the numbers`).join('. ')}.
+[compare.md](compare.md): tables; compare.html: the same with figures; compare.json: the numbers.${other}
 
 \`\`\`
 npm run evidence -- --only ${name} --write
@@ -156,12 +158,12 @@ Runs by commit ${commits.join(', then ')}, tables by ${commit()}; begun ${began}
 `
 }
 
-/** Results travel: tables, figures and numbers, no runs. */
+/** Results travel: tables, figures and numbers, no runs; of the second baseline the tables, whose numbers and curves are the same runs'. */
 function write(comparison: Comparison, folder: string): void {
   const to = join(root, 'benchmarks/results/evidence', comparison.name)
   mkdirSync(to, { recursive: true })
   for (const file of readdirSync(folder))
-    if (/^compare(-to-.+)?\.(md|html|json)$/.test(file)) copyFileSync(join(folder, file), join(to, file))
+    if (/^compare(\.(md|html|json)|-to-.+\.md)$/.test(file)) copyFileSync(join(folder, file), join(to, file))
   writeFileSync(join(to, 'README.md'), readme(comparison, folder))
   console.log(`written: ${to}`)
 }

@@ -44,7 +44,7 @@ export function forkTable({ statistics }: CompareResult, group: GroupResult): Ta
       'Distinct calls: among the K continuations of a prefix that made a call; more continuations find more, and the 2.9 to 3.4 of the paper (arXiv 2605.28774) are of 16.',
       "Pearson, Spearman: of the mean probability of a call's tokens with their exact entropy, within a step, over the first calls of all its tool-using rollouts, resampled or not; steps are averaged with their number of calls as weight, and `calls` is how many there were in all.",
       "The paper's 0.843 and 0.835 are of its own model, and the notes on it do not say over which calls.",
-      group.seeds.length > 0 && group.forks[Object.keys(group.forks)[0]!]!.bandKind === 'interval'
+      group.forks[Object.keys(group.forks)[0]!]!.bandKind === 'interval'
         ? `Intervals: a bootstrap over seeds (${100 * statistics.level} %, bootstrap seed ${statistics.seed}).`
         : 'In brackets: the lowest and the highest seed; they are too few for an interval.',
     ].join(' '),

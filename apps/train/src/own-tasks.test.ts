@@ -1,30 +1,20 @@
 /** `axpo train` and `axpo compare` on questions from a file of the user's, at the command line: every rollout and every figure is of that file, and recipes see the same questions. */
-import { execFile } from 'node:child_process'
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { readTrajectories } from '@axpo/trajectory'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runAxpo } from './command-line.fixture.ts'
 import { loadPlan } from './compare-plan.ts'
 import { loadRunConfig } from './train.ts'
 
-const main = fileURLToPath(new URL('./main.ts', import.meta.url))
 let directory = ''
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'axpo-own-tasks-'))
 })
 afterAll(() => rmSync(directory, { recursive: true }))
 
-function axpo(...args: string[]): Promise<{ readonly code: number; readonly text: string }> {
-  return new Promise((resolve) => {
-    // a dozen processes of the same program: compiled once
-    const env = { ...process.env, NODE_COMPILE_CACHE: join(directory, 'compiled') }
-    const child = execFile(process.execPath, [main, ...args], { cwd: directory, env }, (_error, stdout, stderr) =>
-      resolve({ code: child.exitCode ?? -1, text: stdout + stderr }),
-    )
-  })
-}
+const axpo = (...args: string[]) => runAxpo(directory, ...args)
 
 /** Questions about a table of digits that search can find; `letters` are families. */
 function writeTasks(name: string, splits: readonly string[]): string {

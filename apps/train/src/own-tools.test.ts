@@ -1,15 +1,14 @@
 /** Tools and task modules of the user's at the command line, in training: prompts name the tool, its calls run, its own grader gives the rewards, and a module that changed is refused. */
-import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { loadCheckpointCodec, loadEvaluation } from '@axpo/eval'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runAxpo } from './command-line.fixture.ts'
 import { loadPlan } from './compare-plan.ts'
 import { loadRunConfig } from './train.ts'
 
-const main = fileURLToPath(new URL('./main.ts', import.meta.url))
 const toyServer = fileURLToPath(new URL('../../../packages/agent/src/mcp-server.fixture.ts', import.meta.url))
 let directory = ''
 beforeAll(() => {
@@ -17,14 +16,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(directory, { recursive: true }))
 
-function axpo(...args: string[]): Promise<{ readonly code: number; readonly text: string }> {
-  return new Promise((resolve) => {
-    const env = { ...process.env, NODE_COMPILE_CACHE: join(directory, 'compiled') }
-    const child = execFile(process.execPath, [main, ...args], { cwd: directory, env }, (_error, stdout, stderr) =>
-      resolve({ code: child.exitCode ?? -1, text: stdout + stderr }),
-    )
-  })
-}
+const axpo = (...args: string[]) => runAxpo(directory, ...args)
 
 const write = (name: string, text: string): string => {
   writeFileSync(join(directory, name), text)

@@ -1,17 +1,15 @@
 /** A recipe file at the command line: trained with, stored whole in the run folder, not needed any more when the run goes on; compared beside a named one; refused with what to correct. */
-import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { recipes } from '@axpo/policy'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runAxpo } from './command-line.fixture.ts'
 import { loadPlan } from './compare-plan.ts'
 import { isNamed, loadRecipe } from './recipe-file.ts'
 import { checkpointSteps } from './run-folder.ts'
 import { loadMetrics, loadRunConfig } from './train.ts'
 
-const main = fileURLToPath(new URL('./main.ts', import.meta.url))
 let directory = ''
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'axpo-recipe-'))
@@ -23,14 +21,7 @@ function write(name: string, value: unknown): string {
   return join(directory, name)
 }
 
-function axpo(...args: string[]): Promise<{ readonly code: number; readonly text: string }> {
-  return new Promise((resolve) => {
-    const env = { ...process.env, NODE_COMPILE_CACHE: join(directory, 'compiled') }
-    const child = execFile(process.execPath, [main, ...args], { cwd: directory, env }, (_error, stdout, stderr) =>
-      resolve({ code: child.exitCode ?? -1, text: stdout + stderr }),
-    )
-  })
-}
+const axpo = (...args: string[]) => runAxpo(directory, ...args)
 
 const small = ['--device', 'cpu', '--threads', '1', '--questions', '2']
 

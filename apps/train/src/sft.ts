@@ -131,7 +131,7 @@ export function sftLearningRate(settings: SftSettings, step: number): number {
 function callAnswerer(own: readonly Tool[]): TokenContext['answerCall'] {
   const registry = createToolRegistry([createZoomTool(), createSearchTool(), ...own])
   return async ({ images, documents, tools }, call) => {
-    if (call.name === 'python') return { text: `=> ${call.reading}`, image: null }
+    if (call.name === 'python' && tools.includes('python')) return { text: `=> ${call.reading}`, image: null }
     const parsed = { ok: true as const, name: call.name, arguments: { ...call.arguments }, argumentsJson: '' }
     const { status, text, image } = await registry.call(parsed, tools, { images, documents })
     if (status !== 'ok') throw new Error(`sft: the demonstrated ${call.name} call must work, got ${text}.`)

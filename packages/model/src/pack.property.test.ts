@@ -4,20 +4,9 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { PAD, processor } from './pack.fixture.ts'
 import { type ImageRef, type MicroBatch, type PackCapacities, planMicroBatches, type TrainSequence } from './pack.ts'
-import type { ProcessorConfig } from './processor.ts'
 
-const processor: ProcessorConfig = {
-  minPixels: 64,
-  maxPixels: 4096,
-  patchSize: 4,
-  temporalPatchSize: 2,
-  mergeSize: 2,
-  mean: [0.5, 0.5, 0.5],
-  std: [0.5, 0.5, 0.5],
-  resample: 4,
-}
-const PAD = 99
 const VISION_END = 98
 const endless: PackCapacities = { tokens: 1e6, imageTokens: 1e6, selections: 1e6, spans: 1e6 }
 

@@ -1,18 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { PAD, processor } from './pack.fixture.ts'
 import { type MicroBatch, planMicroBatches, type TrainSequence } from './pack.ts'
-import type { ProcessorConfig } from './processor.ts'
 
-const processor: ProcessorConfig = {
-  minPixels: 64,
-  maxPixels: 4096,
-  patchSize: 4,
-  temporalPatchSize: 2,
-  mergeSize: 2,
-  mean: [0.5, 0.5, 0.5],
-  std: [0.5, 0.5, 0.5],
-  resample: 4,
-}
-const PAD = 99
 const large = { tokens: 1000, imageTokens: 64, selections: 1000, spans: 8000 }
 const sequence = (...tokens: number[]): TrainSequence => ({ tokens: Int32Array.from(tokens), images: [] })
 

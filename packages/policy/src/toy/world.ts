@@ -18,7 +18,7 @@ export interface ToyStart {
   readonly toolRate: number
   readonly callRight: number
   readonly readRight: number
-  /** Chance of the argument that is right in part, alike in all contexts. Default 0: as any wrong one. */
+  /** Chance of the argument that is right in part, alike in all contexts; left out: as likely as each wrong one. */
   readonly callPartly?: number
   /** Chance that the first of two calls is right, alike in all contexts. */
   readonly firstRight: number
