@@ -136,7 +136,7 @@ function cellHours(folder: string): number {
   return cells.reduce((n, c) => n + c.evaluateSeconds + c.trainSeconds.reduce((a, b) => a + b, 0), 0) / 3600
 }
 
-function readme({ name, about, against }: Comparison, folder: string): string {
+function readme({ name, about, against }: Comparison, folder: string, tablesBy: string): string {
   const { command, commits, machine, began } = JSON.parse(readFileSync(join(folder, originFile), 'utf8')) as Origin
   const { cpu, memoryGiB, system, node } = machine
   const other = against
@@ -154,17 +154,17 @@ npm run evidence -- --only ${name} --write
 
 These runs: \`${command}\`. The same seeds and version give the same figures, wall times aside.
 
-Runs by commit ${commits.join(', then ')}, tables by ${commit()}; begun ${began}; ${cpu}, ${memoryGiB} GiB, ${system}, Node ${node}; ${cellHours(folder).toFixed(1)} hours of one core.
+Runs by commit ${commits.join(', then ')}, tables by ${tablesBy}; begun ${began}; ${cpu}, ${memoryGiB} GiB, ${system}, Node ${node}; ${cellHours(folder).toFixed(1)} hours of one core.
 `
 }
 
 /** Results travel: tables, figures and numbers, no runs; of the second baseline the tables, whose numbers and curves are the same runs'. */
-function write(comparison: Comparison, folder: string): void {
+function write(comparison: Comparison, folder: string, tablesBy: string): void {
   const to = join(root, 'benchmarks/results/evidence', comparison.name)
   mkdirSync(to, { recursive: true })
   for (const file of readdirSync(folder))
     if (/^compare(\.(md|html|json)|-to-.+\.md)$/.test(file)) copyFileSync(join(folder, file), join(to, file))
-  writeFileSync(join(to, 'README.md'), readme(comparison, folder))
+  writeFileSync(join(to, 'README.md'), readme(comparison, folder, tablesBy))
   console.log(`written: ${to}`)
 }
 
@@ -188,6 +188,8 @@ export async function evidence(args: readonly string[]): Promise<void> {
     },
   })
   if (values.help) return console.log(usage)
+  // before anything is written into the tree, which would count as a change of it
+  const version = commit()
   const chosen = values.only.split(',')
   const unknown = chosen.find((name) => !names.includes(name))
   if (unknown !== undefined)
@@ -199,7 +201,7 @@ export async function evidence(args: readonly string[]): Promise<void> {
     if (!values.read) noteOrigin(folder, spoken(call))
     await axpo(values.read ? ['compare', '--from', folder] : [...call, '--out', folder])
     if (against) await axpo(['compare', '--from', folder, '--baseline', against])
-    if (values.write) write(comparison, folder)
+    if (values.write) write(comparison, folder, version)
   }
 }
 
