@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { headlineEasyShare } from '../apps/train/src/compare-plan.ts'
 import { type RecipeName, recipes } from '../packages/policy/src/index.ts'
+import { headlineFigures, pictureOf } from './evidence-figure.ts'
 import { commit, describeMachine } from './report.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -24,6 +25,9 @@ export interface Comparison {
 
 /** With one update a step these surrogates differ from GRPO's in nothing but their clips, which then never act. */
 const miniBatches = ['grpo', 'cispo', 'gspo'].map((name) => `benchmarks/recipes/${name}-4.json`)
+
+/** Two prefixes a step instead of eight. */
+const quarterBudget = ['axpo', 'axpo-random', 'axpo-entropy'].map((name) => `benchmarks/recipes/${name}-quarter.json`)
 
 /** The paper's own (its sections 4 and 5), but for text feedback: packages/policy/README.md. */
 const paperRecipes: readonly RecipeName[] = [
@@ -90,6 +94,15 @@ export const comparisons: readonly Comparison[] = [
       'GRPO, CISPO and GSPO with four updates a step: only then does the ratio leave 1, so that their clips and surrogates act. 6 seeds, those of the table of recipes.',
     flags: [
       ...['--recipes', miniBatches.join(','), '--s', `${headlineEasyShare}`],
+      ...['--seeds', '6', '--first-seed', '201', '--no-equal-rollouts'],
+    ],
+  },
+  {
+    name: 'budget',
+    about:
+      'The three rankings with a quarter of the budget: two prefixes a step, so that most candidates are left out and the ranking decides which. 6 seeds, those of the table of recipes, where the budget is eight prefixes and seldom full.',
+    flags: [
+      ...['--recipes', quarterBudget.join(','), '--s', `${headlineEasyShare}`],
       ...['--seeds', '6', '--first-seed', '201', '--no-equal-rollouts'],
     ],
   },
@@ -165,6 +178,11 @@ function write(comparison: Comparison, folder: string, tablesBy: string): void {
   for (const file of readdirSync(folder))
     if (/^compare(\.(md|html|json)|-to-.+\.md)$/.test(file)) copyFileSync(join(folder, file), join(to, file))
   writeFileSync(join(to, 'README.md'), readme(comparison, folder, tablesBy))
+  if (comparison.name === 'headline')
+    writeFileSync(
+      join(root, 'docs/evidence.svg'),
+      pictureOf(readFileSync(join(folder, 'compare.html'), 'utf8'), headlineFigures),
+    )
   console.log(`written: ${to}`)
 }
 
@@ -172,7 +190,7 @@ const usage = `npm run evidence -- [--only ${comparisons.map((c) => c.name).join
   --out    where the runs are; default runs/evidence. What is there is gone on with
   --build  of the CPU kernels; wide is the fastest, with the bits of fma
   --read   no runs: tables of what is finished
-  --write  tables, figures and numbers to benchmarks/results/evidence`
+  --write  tables, figures and numbers to benchmarks/results/evidence; of the headline also docs/evidence.svg`
 
 export async function evidence(args: readonly string[]): Promise<void> {
   const names = comparisons.map((c) => c.name)

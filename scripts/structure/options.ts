@@ -9,7 +9,7 @@ import { files, isTest, isTypeScript, type Node, nodesOf } from './source.ts'
 const sources = files.filter(
   (path) => /^(packages|apps)\/[^/]+\/src\//.test(path) && isTypeScript(path) && !isTest(path),
 )
-const settingsName = /^(Recipe|Limits|Difficulty|EvaluationPlan|Capacities|\w*(Settings|Options))$/
+const settingsName = /^(Recipe|Limits|Difficulty|EvaluationPlan|Capacities|(Tasks|Tools)File|\w*(Settings|Options))$/
 
 const keyOf = (member: Node): string => String((member.key as Node | undefined)?.name ?? '')
 
@@ -19,7 +19,7 @@ function declaredSettings(): Record<string, string[]> {
   for (const path of sources) {
     for (const { node } of nodesOf(
       path,
-      /interface \w*(Recipe|Limits|Difficulty|Plan|Capacities|Settings|Options)\b/,
+      /interface \w*(Recipe|Limits|Difficulty|Plan|Capacities|File|Settings|Options)\b/,
     )) {
       if (node.type !== 'TSInterfaceDeclaration') continue
       const name = String((node.id as Node).name)

@@ -28,9 +28,9 @@ import {
 import { agentPorts, openPython, openSession, type Session, suiteRegistry } from './session.ts'
 import { summariseByFamily } from './statistics.ts'
 import { formatTable, type TableRow } from './table.ts'
-import { openTasksFile } from './user-task.ts'
+import { openUserFiles } from './user-files.ts'
 import { addToolCommand } from './user-task-tool-command.ts'
-import { openToolsFile, openUserTools } from './user-task-tools.ts'
+import { openUserTools } from './user-task-tools.ts'
 
 /** What the commands need from the app that hosts them. */
 export interface CommandHost {
@@ -77,8 +77,7 @@ async function planOf(flags: Flags): Promise<EvaluationPlan> {
     easyShare,
     seed,
     families,
-    ...openToolsFile(tools, tasks),
-    ...(tasks === undefined ? {} : await openTasksFile(tasks, [split])),
+    ...(await openUserFiles({ tasks, tools }, [split])),
     ...(rewardThreshold === undefined ? {} : { rewardThreshold }),
   }
 }

@@ -8,9 +8,11 @@ import { type Trajectory, usesTool } from '@axpo/trajectory'
 import { mapConcurrently } from './map-concurrently.ts'
 import type { QuestionCounts } from './statistics.ts'
 import { suiteTask } from './suite-task.ts'
+import type { UserFiles } from './user-files.ts'
 import { checkTasks, loadSplit, tasksFileOf, userTask } from './user-task.ts'
 
-export interface EvaluationPlan {
+/** With files of a user's, `questions` of theirs at most, in their order; easyShare and families are the suite's and do not matter then. */
+export interface EvaluationPlan extends UserFiles {
   readonly split: Split
   readonly questions: number
   /** n, rollouts a question. */
@@ -19,13 +21,6 @@ export interface EvaluationPlan {
   readonly easyShare: number
   readonly seed: number
   readonly families: readonly AnyFamily[]
-  /** A user's file or module of tasks: `questions` of it at most, in its order; easyShare and families are the suite's and do not matter then. */
-  readonly tasks?: string
-  /** As in TasksFile. */
-  readonly tasksSha256?: string
-  /** A user's module of tools, which the setting's registry has. As in ToolsFile. */
-  readonly tools?: string
-  readonly toolsSha256?: string
   /** Reward from which on a rollout counts as right; default 1. */
   readonly rewardThreshold?: number
 }

@@ -47,6 +47,7 @@ export * from './statistics-bootstrap.ts'
 export * from './statistics-runs.ts'
 export { suiteTask } from './suite-task.ts'
 export { formatTable, intervalNote, type TableRow } from './table.ts'
+export { openUserFiles, type UserFiles, userFilesOf } from './user-files.ts'
 export {
   checkTasks,
   createTaskRow,
@@ -63,6 +64,5 @@ export {
   openToolsFile,
   openUserTools,
   type ToolsFile,
-  toolsFileOf,
   type UserTools,
 } from './user-task-tools.ts'

@@ -55,18 +55,13 @@ export function openToolsFile(path: string | undefined, tasks: string | undefine
   return { tools, toolsSha256: hashModule('--tools', tools) }
 }
 
-/** The fields of settings that name a module of tools; nothing where there is none. */
-export function toolsFileOf({ tools, toolsSha256 }: Partial<ToolsFile>): ToolsFile | Record<never, never> {
-  return tools === undefined || toolsSha256 === undefined ? {} : { tools, toolsSha256 }
-}
-
 /** The tools that settings name: none where they name no module. Throws when the module has changed. */
 export async function openUserTools({ tools: path, toolsSha256: wanted }: Partial<ToolsFile>): Promise<UserTools> {
   if (path === undefined) return { tools: [], dispose: async () => {} }
   const got = hashModule('--tools', path)
   if (got !== wanted)
     throw new Error(
-      `${path}: the tools must be those the run began with (SHA-256 ${String(wanted).slice(0, 12)}), got others (${got.slice(0, 12)}). Put the file back, or begin a new run in another --out.`,
+      `${path}: the tools must be those the run began with (SHA-256 ${wanted?.slice(0, 12) ?? 'not told'}), got others (${got.slice(0, 12)}). Put the file back, or begin a new run in another --out.`,
     )
   return loadUserTools(path)
 }

@@ -9,8 +9,9 @@ import { checkTrajectory, usesTool } from '@axpo/trajectory'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { countByQuestion, defaultEvaluation, evaluate } from './evaluate.ts'
 import { openPython, suiteRegistry } from './session.ts'
+import { openUserFiles, userFilesOf } from './user-files.ts'
 import { createTaskRow, loadSplit, loadTaught, openTasksFile, openTaughtFile, userTask } from './user-task.ts'
-import { loadUserTools, openToolsFile, openUserTools, toolsFileOf } from './user-task-tools.ts'
+import { loadUserTools, openToolsFile, openUserTools } from './user-task-tools.ts'
 
 const codec = await loadChatCodec(nanoTokenizerDirectory, nanoDirectory)
 let folder: string
@@ -166,7 +167,8 @@ test('modules are told by their text: one that changed since is refused; setting
   writeFileSync(tools, tripling(3))
   writeFileSync(tasks, graded)
   const settings = { ...openToolsFile(tools, tasks), ...(await openTasksFile(tasks, ['train'])) }
-  expect(toolsFileOf(settings)).toEqual(openToolsFile(tools, tasks))
+  expect(await openUserFiles({ tasks, tools }, ['train'])).toEqual(settings)
+  expect(userFilesOf({ ...defaultEvaluation, ...settings })).toEqual(settings)
   expect(await openTasksFile(tasks, ['test'])).toEqual({ tasks, tasksSha256: settings.tasksSha256 })
   writeFileSync(tools, tripling(4))
   // the questions stay the same, the grader does not
@@ -177,7 +179,8 @@ test('modules are told by their text: one that changed since is refused; setting
   await expect(loadSplit(settings, 'train')).rejects.toThrow(/told-tasks\.mjs: the questions must be those/)
   await expect(openTaughtFile(tasks)).rejects.toThrow(/sft: --tasks must be a JSONL file, .*told-tasks\.mjs/)
   expect(() => openToolsFile(tools, undefined)).toThrow(/--tools: needs questions that name the tools/)
-  expect([openToolsFile(undefined, undefined), toolsFileOf({})]).toEqual([{}, {}])
+  expect([await openUserFiles({}, []), userFilesOf({})]).toEqual([{}, {}])
+  await expect(openUserTools({ tools })).rejects.toThrow(/\(SHA-256 not told\)/)
   expect((await openUserTools({})).tools).toEqual([])
 })
 

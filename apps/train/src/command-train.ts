@@ -9,8 +9,7 @@ import {
   deviceOption,
   easyShareOption,
   integer,
-  openTasksFile,
-  openToolsFile,
+  openUserFiles,
   positive,
   seedOption,
   tasksOption,
@@ -129,8 +128,7 @@ function checkResume(command: Command): void {
 async function newRunOf(flags: Flags): Promise<NewRun> {
   const { recipe, steps, questions, evalQuestions, easyShare, seed, learningRate } = flags
   const splits: Split[] = flags.evaluate ? ['train', defaultEvaluation.split] : ['train']
-  const tools = openToolsFile(flags.tools, flags.tasks)
-  const own = flags.tasks === undefined ? {} : { ...(await openTasksFile(flags.tasks, splits)), ...tools }
+  const own = await openUserFiles(flags, splits)
   const { rewardThreshold } = settingsOf(recipe)
   return {
     checkpoint: resolve(flags.checkpoint),

@@ -17,7 +17,8 @@ export interface TrainingFigure {
   readonly rate?: true
 }
 
-const perPrefix = (m: StepMetrics): number => m.selectedPrefixes
+export const perPrefix = (m: StepMetrics): number => m.selectedPrefixes
+export const perCalledPrefix = (m: StepMetrics): number => m.calledPrefixes ?? m.selectedPrefixes
 const perCall = (_: StepMetrics, rankedCalls: number): number => rankedCalls
 
 export const mainFigures = {
@@ -64,7 +65,7 @@ const diagnosticFigures: Readonly<Record<string, TrainingFigure>> = {
     title: 'Distinct calls a resampled prefix',
     unit: 'calls of its K continuations',
     value: (m) => m.distinctCallsPerPrefix,
-    weight: perPrefix,
+    weight: perCalledPrefix,
   },
   advantageOnCalls: {
     title: 'Mean advantage on tool-call tokens',

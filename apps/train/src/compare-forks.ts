@@ -1,6 +1,6 @@
 /** Forks of a recipe in training, over all steps: prefixes, recovery, distinct calls, and how far the ranking agrees with exact entropy. Ratios of sums, with bands over seeds. Pure. */
 import { type Band, type BandKind, type BootstrapOptions, bandKind, ratioOverSeeds } from '@axpo/eval'
-import { rankedCallsOf } from './compare-diagnostics.ts'
+import { perCalledPrefix, perPrefix, rankedCallsOf } from './compare-diagnostics.ts'
 import type { Cell } from './compare-read.ts'
 import type { StepMetrics } from './rl-step.ts'
 
@@ -20,7 +20,7 @@ export interface Forks {
   readonly continuations: number | null
   /** Prefixes with a right continuation, of all resampled ones. */
   readonly recovered: OverSeeds | null
-  /** Among the continuations of a prefix; steps count by their prefixes. */
+  /** Among the continuations of a prefix that made a call; steps count by such prefixes. */
   readonly distinctCalls: OverSeeds | null
   /** Correlation of mean probability with exact entropy within a step, over its tool-using rollouts' first calls, resampled or not; steps count by their calls. */
   readonly pearson: OverSeeds | null
@@ -52,7 +52,6 @@ export function forksOf(cells: readonly Cell[], steps: number, options: Bootstra
     )
     return band && { ...band, seeds: below.filter((n) => n > 0).length, count: sum(below) }
   }
-  const perPrefix = (m: StepMetrics) => m.selectedPrefixes
   const perCall = (_: StepMetrics, calls: number) => calls
   const all = runs.flatMap((r) => r.metrics)
   const prefixes = sum(all.map(perPrefix))
@@ -61,7 +60,7 @@ export function forksOf(cells: readonly Cell[], steps: number, options: Bootstra
     prefixes: prefixes / all.length,
     continuations: prefixes === 0 ? null : sum(all.map((m) => m.extraRollouts)) / prefixes,
     recovered: over((m) => m.recoveryRate, perPrefix),
-    distinctCalls: over((m) => m.distinctCallsPerPrefix, perPrefix),
+    distinctCalls: over((m) => m.distinctCallsPerPrefix, perCalledPrefix),
     pearson: over((m) => m.rankingPearson, perCall),
     spearman: over((m) => m.rankingSpearman, perCall),
   }

@@ -9,27 +9,21 @@
  */
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { defaultEvaluation, type EvaluationPlan, type ToolsFile, tasksFileOf, toolsFileOf } from '@axpo/eval'
+import { defaultEvaluation, type EvaluationPlan, type UserFiles, userFilesOf } from '@axpo/eval'
 import type { CpuBuild } from '@axpo/kernels'
 import { findRecipe, type Recipe, settingsOf } from '@axpo/policy'
 import { heldOutFamilies } from '@axpo/tasks'
 import * as z from 'zod'
 import { recipeSchema } from './recipe-file.ts'
 import { readJson } from './run-folder.ts'
-import { type RunConfig, rlSettings } from './train.ts'
+import { type RunConfig, rlSettings, userFilesShape } from './train.ts'
 import { checkMiniBatches } from './updates.ts'
 
 const planSchema = z.strictObject({
   formatVersion: z.literal(1),
   suite: z.enum(['gapworld']),
-  /** A user's file or module of tasks, instead of the suite; it sets s itself. */
-  tasks: z.string().exactOptional(),
-  /** SHA-256 of its questions. */
-  tasksSha256: z.string().exactOptional(),
-  /** A user's module of tools that those questions name. */
-  tools: z.string().exactOptional(),
-  /** SHA-256 of its text. */
-  toolsSha256: z.string().exactOptional(),
+  /** A user's questions, instead of the suite, set s themselves. */
+  ...userFilesShape,
   /** Names; the first that is asked for stands first in every table. */
   recipes: z.array(z.string()).min(1),
   /** Those of them that are the user's own, whole: the files are not read again. */
@@ -137,8 +131,7 @@ export function evaluationPlan(plan: ComparePlan, name: EvaluationName, easyShar
     ...defaultEvaluation,
     easyShare,
     samples: plan.samples,
-    ...tasksFileOf(plan),
-    ...toolsFileOf(plan),
+    ...userFilesOf(plan),
     ...(rewardThreshold === 1 ? {} : { rewardThreshold }),
   }
   if (name === 'validation') return { ...common, split: 'validation', questions: plan.validationQuestions }
@@ -152,8 +145,8 @@ export interface Milestone {
   readonly evaluations: readonly { readonly name: EvaluationName; readonly plan: EvaluationPlan }[]
 }
 
-/** All that a process needs to run a cell, with the user's tools where there are some. Plain data: it goes to a child process. */
-export interface CellJob extends Partial<ToolsFile> {
+/** All that a process needs to run a cell, with the user's files where there are some. Plain data: it goes to a child process. */
+export interface CellJob extends UserFiles {
   readonly label: string
   readonly directory: string
   readonly device: ComparePlan['device']
@@ -194,7 +187,7 @@ export function startJob(directory: string, plan: ComparePlan, easyShare: number
     checkpointSha256: plan.checkpointSha256,
     config: null,
     milestones: [milestone(plan, 0, easyShare, evaluationNames)],
-    ...toolsFileOf(plan),
+    ...userFilesOf(plan),
     keepTrajectories: false,
   }
 }
@@ -213,8 +206,7 @@ export function cellJob(
     seed,
     easyShare,
     learningRate,
-    ...tasksFileOf(plan),
-    ...toolsFileOf(plan),
+    ...userFilesOf(plan),
   })
   const own = validationSteps(plan).map((step) =>
     milestone(plan, step, easyShare, step === steps ? evaluationNames : ['validation']),
@@ -238,7 +230,7 @@ export function cellJob(
       settings: { ...settings, families: [...settings.families], steps, questions },
     },
     milestones: [...own, ...more],
-    ...toolsFileOf(plan),
+    ...userFilesOf(plan),
     keepTrajectories,
   }
 }

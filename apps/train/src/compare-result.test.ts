@@ -116,10 +116,17 @@ describe('results', () => {
     const fork = (prefixes: number) => ({ selectedPrefixes: prefixes, extraRollouts: 4 * prefixes })
     writeMadeUp(directory, madeUpPlan, {
       ...simple,
-      // step 2: 6 prefixes, 2 calls; step 4: 2 prefixes, and metrics of before, that do not count the calls: a quarter of 24 - 8
+      // step 2: 6 prefixes, 4 with a call, 2 ranked calls; step 4: 2 prefixes, and metrics of before, that do not count the calls: a quarter of 24 - 8
       metrics: (cell, step) =>
         cell.recipe === 'axpo' && step === 2
-          ? { ...fork(6), recoveryRate: 1 / 3, distinctCallsPerPrefix: 3, rankingPearson: 0.5, rankedCalls: 2 }
+          ? {
+              ...fork(6),
+              recoveryRate: 1 / 3,
+              distinctCallsPerPrefix: 3,
+              calledPrefixes: 4,
+              rankingPearson: 0.5,
+              rankedCalls: 2,
+            }
           : cell.recipe === 'axpo' && step === 4
             ? { ...fork(2), recoveryRate: 1, distinctCallsPerPrefix: 1, rankingPearson: 0.8, toolUseRate: 0.25 }
             : { rankingPearson: null },
@@ -147,7 +154,7 @@ describe('results', () => {
       prefixes: 2,
       continuations: 4,
       recovered: every(4 / 8, 24),
-      distinctCalls: every((6 * 3 + 2) / 8, 24),
+      distinctCalls: every((4 * 3 + 2) / 6, 18),
       pearson: every((2 * 0.5 + 4 * 0.8) / 6, 18),
     })
   })

@@ -2,6 +2,7 @@
 import { holmAdjusted } from '@axpo/eval'
 import { recipeDefaults, settingsOf } from '@axpo/policy'
 import { difference, interval, percent, replicateCount, restsOn, seedCount } from './compare-format.ts'
+import { evaluationThreshold } from './compare-plan.ts'
 import type { Arm, CompareResult, Comparison, GroupResult, Metric, Score } from './compare-result.ts'
 import { armSeconds, type CompareTimes } from './compare-times.ts'
 import { diagnosticsTable, forkTable } from './compare-training-table.ts'
@@ -258,7 +259,13 @@ const questionsLine = (plan: CompareResult['plan']): string =>
     ? 'All runs train on the same questions in the same order; the seed decides what is sampled.'
     : 'Runs of one seed train on the same questions in the same order; the seed decides that order and what is sampled.'
 
+/** Reward from which on a rollout is right; empty where only a full reward is. */
+function thresholdLine({ plan }: CompareResult): string {
+  const threshold = evaluationThreshold(plan)
+  return threshold === 1 ? '' : ` A rollout is right from a reward of ${threshold} on.`
+}
+
 export function settingsLine(result: CompareResult): string {
   const { plan } = result
-  return `Recipes ${plan.recipes.join(', ')}; seeds ${plan.seeds.join(', ')}; ${plan.steps} steps of ${plan.questions} questions, learning rate ${plan.learningRate}; ${plan.evalQuestions} test questions at the end and ${plan.validationQuestions} validation questions every ${plan.evalEvery} steps, ${plan.samples} rollouts each. Every run starts from weights ${plan.checkpointSha256.slice(0, 12)}. ${questionsLine(plan)}${ownLine(result)}`
+  return `Recipes ${plan.recipes.join(', ')}; seeds ${plan.seeds.join(', ')}; ${plan.steps} steps of ${plan.questions} questions, learning rate ${plan.learningRate}; ${plan.evalQuestions} test questions at the end and ${plan.validationQuestions} validation questions every ${plan.evalEvery} steps, ${plan.samples} rollouts each. Every run starts from weights ${plan.checkpointSha256.slice(0, 12)}. ${questionsLine(plan)}${thresholdLine(result)}${ownLine(result)}`
 }

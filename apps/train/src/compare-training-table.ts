@@ -8,10 +8,11 @@ import type { Table } from './compare-table.ts'
 const number = (v: number | null): string => (v === null ? '-' : v.toFixed(2))
 
 export function forkTable({ statistics }: CompareResult, group: GroupResult): Table {
+  const all = group.seeds.length
   const band = (e: OverSeeds | null, write: (v: number) => string) =>
-    e === null ? '-' : `${write(e.mean)} [${write(e.low)}, ${write(e.high)}]`
-  const from = ({ bandKind, pearson, recovered }: Forks) => {
-    const seeds = seedCount((pearson ?? recovered)?.seeds ?? group.seeds.length)
+    e === null ? '-' : `${write(e.mean)} [${write(e.low)}, ${write(e.high)}]${e.seeds < all ? ` (${e.seeds})` : ''}`
+  const from = ({ bandKind }: Forks) => {
+    const seeds = seedCount(all)
     return bandKind === 'interval'
       ? `${seeds}, ${replicateCount(statistics.replicates)}`
       : `lowest and highest of ${seeds}`
@@ -39,14 +40,14 @@ export function forkTable({ statistics }: CompareResult, group: GroupResult): Ta
       from(f),
     ]),
     note: [
-      'Over all steps and seeds.',
+      'Over all steps and seeds; in round brackets the seeds that had anything to count, where some did not.',
       'Recovered: percent of resampled prefixes with a right continuation, recovered over selected.',
       'Distinct calls: among the K continuations of a prefix that made a call; more continuations find more, and the 2.9 to 3.4 of the paper (arXiv 2605.28774) are of 16.',
       "Pearson, Spearman: of the mean probability of a call's tokens with their exact entropy, within a step, over the first calls of all its tool-using rollouts, resampled or not; steps are averaged with their number of calls as weight, and `calls` is how many there were in all.",
       "The paper's 0.843 and 0.835 are of its own model, and the notes on it do not say over which calls.",
       group.forks[Object.keys(group.forks)[0]!]!.bandKind === 'interval'
         ? `Intervals: a bootstrap over seeds (${100 * statistics.level} %, bootstrap seed ${statistics.seed}).`
-        : 'In brackets: the lowest and the highest seed; they are too few for an interval.',
+        : 'In square brackets: the lowest and the highest seed; they are too few for an interval.',
     ].join(' '),
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { Advantage } from '@axpo/advantage'
 import { type RolloutSetting, rolloutMany, type Task } from '@axpo/agent'
-import { type Session, suiteTask } from '@axpo/eval'
+import { type Session, suiteTask, type UserFiles } from '@axpo/eval'
 import {
   type Diagnostics,
   diagnose,
@@ -28,7 +28,8 @@ export interface Trainer {
   readonly taskRow?: (index: number) => Task
 }
 
-export interface RlSettings {
+/** With files of a user's, the train split of those questions is trained on, instead of the suite. */
+export interface RlSettings extends UserFiles {
   readonly recipe: Recipe
   readonly seed: number
   readonly steps: number
@@ -37,13 +38,6 @@ export interface RlSettings {
   /** s: share of items that need no tool. */
   readonly easyShare: number
   readonly families: readonly Family[]
-  /** A user's file or module of tasks whose train split is trained on, instead of the suite. */
-  readonly tasks?: string
-  /** As in TasksFile. */
-  readonly tasksSha256?: string
-  /** A user's module of tools, which those questions may name. As in ToolsFile. */
-  readonly tools?: string
-  readonly toolsSha256?: string
   /** Peak learning rate of AdamW. */
   readonly learningRate: number
   /** Steps (not updates) over which the rate rises from 0. */

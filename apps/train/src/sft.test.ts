@@ -1,6 +1,6 @@
 import { defaultLimits, rollout, type Sampler } from '@axpo/agent'
 import { agentPorts, openPython, openSession, type Session, suiteRegistry, suiteTask } from '@axpo/eval'
-import { demonstrationAt, families, loadQuestion, sftPhases } from '@axpo/tasks'
+import { createRandom, demonstrateCall, demonstrationAt, families, loadQuestion, sftPhases } from '@axpo/tasks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { demonstrationTokens } from './demonstration-tokens.ts'
 import { defaultSftSettings, sftBatch, sftContext, sftLearningRate, sftPhaseAt, sftStep, sftStepCount } from './sft.ts'
@@ -58,6 +58,18 @@ describe('demonstrations', () => {
           if (demonstration.call) withTool++
         }
     expect(withTool).toBeGreaterThan(12)
+  })
+
+  it('with a call that the question does not offer are refused', async () => {
+    const question = loadQuestion('python', 'train', 0, 0)
+    const call = demonstrateCall(question, true, createRandom('refused'))
+    expect(call.name).toBe('python')
+    const { answerCall } = sftContext(session)
+    const offered = { ...question, tools: ['python'] }
+    await expect(answerCall(offered, call)).resolves.toMatchObject({ text: `=> ${call.reading}` })
+    await expect(answerCall({ ...offered, tools: ['zoom'] }, call)).rejects.toThrow(
+      /sft: the demonstrated python call must work/,
+    )
   })
 })
 

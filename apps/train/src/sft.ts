@@ -5,7 +5,7 @@
  * Curriculum: a share of zoom items has fewer filled cells than the suite's six, so that "where is a marker" is learnt before "which marker".
  */
 import { createSearchTool, createToolRegistry, createZoomTool, imageRef, type Tool } from '@axpo/agent'
-import type { Session } from '@axpo/eval'
+import type { Session, UserFiles } from '@axpo/eval'
 import {
   createQuestion,
   createRandom,
@@ -47,7 +47,8 @@ export interface SftPhase {
   readonly siblings: boolean
 }
 
-export interface SftSettings {
+/** With files of a user's (JSONL), the calls of the train split and what is to be known by heart are learnt, instead of the suite. */
+export interface SftSettings extends UserFiles {
   readonly seed: number
   /** Demonstrations a step. */
   readonly batch: number
@@ -55,13 +56,6 @@ export interface SftSettings {
   /** s: share of items that need no tool. */
   readonly easyShare: number
   readonly phases: readonly [SftPhase, SftPhase]
-  /** A user's task file (JSONL) that is learnt from instead of the suite: the calls of its train split, and what is to be known by heart. */
-  readonly tasks?: string
-  /** As in TasksFile. */
-  readonly tasksSha256?: string
-  /** A user's module of tools that its calls may name. As in ToolsFile. */
-  readonly tools?: string
-  readonly toolsSha256?: string
 }
 
 export const defaultSftSettings: SftSettings = {

@@ -25,6 +25,14 @@ import { type RlSettings, rlStep, type StepMetrics, type Trainer } from './rl-st
 import { checkpointDirectory, type RunFolder, readJson } from './run-folder.ts'
 
 /** config.json of a run. */
+/** UserFiles of settings on disk. */
+export const userFilesShape = {
+  tasks: z.string().exactOptional(),
+  tasksSha256: z.string().exactOptional(),
+  tools: z.string().exactOptional(),
+  toolsSha256: z.string().exactOptional(),
+}
+
 const configSchema = z.strictObject({
   formatVersion: z.literal(1),
   /** Where the run began. */
@@ -42,10 +50,7 @@ const configSchema = z.strictObject({
     questions: z.int().positive(),
     easyShare: z.number().min(0).max(1),
     families: z.array(z.enum(['zoom', 'python', 'search'])).min(1),
-    tasks: z.string().exactOptional(),
-    tasksSha256: z.string().exactOptional(),
-    tools: z.string().exactOptional(),
-    toolsSha256: z.string().exactOptional(),
+    ...userFilesShape,
     learningRate: z.number().positive(),
     warmUpSteps: z.int().nonnegative(),
   }),
@@ -58,11 +63,8 @@ const configSchema = z.strictObject({
       easyShare: z.number().min(0).max(1),
       seed: z.int().nonnegative(),
       families: z.array(z.enum([...families, ...heldOutFamilies])).min(1),
-      tasks: z.string().exactOptional(),
+      ...userFilesShape,
       rewardThreshold: z.number().exactOptional(),
-      tasksSha256: z.string().exactOptional(),
-      tools: z.string().exactOptional(),
-      toolsSha256: z.string().exactOptional(),
     })
     .nullable(),
 })

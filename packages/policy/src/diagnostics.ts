@@ -19,6 +19,8 @@ export interface Diagnostics {
   readonly recoveryRate: number | null
   /** Over prefixes with a continuation that made a call. */
   readonly distinctCallsPerPrefix: number | null
+  /** Those prefixes. Metrics of earlier versions lack it. */
+  readonly calledPrefixes?: number
   /** Correlation of the ranking by mean probability with the one by exact entropy, over the step's calls. */
   readonly rankingPearson: number | null
   readonly rankingSpearman: number | null
@@ -110,7 +112,9 @@ export function diagnose(input: DiagnosticsInput): Diagnostics {
   const noTool = rollouts.filter((r) => !usesTool(r))
   const groups = [...groupByQuestion(rollouts).values()]
   const ends = cumulative(plan.map((p) => p.continuations))
-  const distinct = plan.map((p, i) => distinctCalls(continuations.slice(ends[i]! - p.continuations, ends[i])))
+  const distinct = plan
+    .map((p, i) => distinctCalls(continuations.slice(ends[i]! - p.continuations, ends[i])))
+    .filter((n) => n !== null)
   const agreement = rankingAgreement(tool)
   const rewards = (rs: readonly Rollout[]) => mean(rs.map((r) => r.reward))
   return {
@@ -124,7 +128,8 @@ export function diagnose(input: DiagnosticsInput): Diagnostics {
     selectedPrefixes: plan.length,
     extraRollouts: continuations.length,
     recoveryRate: mean([...lossPlan.recovered]),
-    distinctCallsPerPrefix: mean(distinct.filter((n) => n !== null)),
+    distinctCallsPerPrefix: mean(distinct),
+    calledPrefixes: distinct.length,
     rankingPearson: agreement.pearson,
     rankingSpearman: agreement.spearman,
     rankedCalls: agreement.calls,

@@ -410,6 +410,7 @@ test('diagnostics of a hand-made step', () => {
     extraRollouts: 2,
     recoveryRate: 1,
     distinctCallsPerPrefix: 2,
+    calledPrefixes: 1,
   })
   expect(d.entropyActNats).toBeCloseTo(0.7, 5)
   expect(d.responseTokens).toBe((7 + 4 + 7 + 4) / 4)

@@ -40,7 +40,6 @@ test('the recipes of the paper and of its field, and what each changes in the de
     'axpo-adaptive': { adaptiveContinuations: true },
     'axpo-graded': { rewardThreshold: 0.5 },
   }
-  expect(deltas).toMatchObject(listed)
   for (const [name, delta] of Object.entries(listed)) expect(deltas[name]).toEqual(delta)
 })
 
