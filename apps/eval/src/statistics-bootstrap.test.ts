@@ -174,7 +174,10 @@ describe('hierarchicalRatio', () => {
   test('by hand: two questions, one without anything to count', () => {
     // seeds answer (1 of 2, 0 of 0): whatever is drawn, the ratio is 1/2, or nothing was drawn to count
     const { all, families } = hierarchicalRatio([[[1, 0]], [[0]]], [[[2, 0]], [[0]]], quick())
-    expect(all).toEqual({ estimate: 0.5, low: 0.5, high: 0.5, seeds: 1, questions: 3, replicates: 400 })
+    expect(all).toMatchObject({ estimate: 0.5, low: 0.5, high: 0.5, seeds: 1, questions: 3 })
+    // a quarter of the replicates drew the second question of the first family twice, and nothing to count
+    expect(all!.replicates).toBeGreaterThan(270)
+    expect(all!.replicates).toBeLessThan(330)
     expect(families).toEqual([{ ...all, questions: 2 }, null])
     expect(hierarchicalRatio([[[0]]], [[[0]]], quick()).all).toBeNull()
   })

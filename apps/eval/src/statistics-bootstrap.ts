@@ -193,7 +193,7 @@ export function hierarchicalRatio(
       seeds: sizes.seeds,
       questions,
     })
-    return { ...rest, replicates: options.replicates }
+    return rest
   }
   return {
     all: estimate(above_M.length, total(above_M), total(below_M), total([Float64Array.from(sizes.questions)])),

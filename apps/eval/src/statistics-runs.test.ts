@@ -5,6 +5,7 @@ import {
   bandsOverSeeds,
   holmAdjusted,
   interquartileMean,
+  interquartileOverRuns,
   meanArea,
   probabilityOfImprovement,
   ratioOverSeeds,
@@ -53,6 +54,21 @@ describe('interquartileMean', () => {
   test('drops a quarter at each end, rounded down', () => {
     expect(interquartileMean([100, 1, 2, 3, 4, 5, 6, -100])).toBe(3.5)
     expect(interquartileMean([1, 2, 6])).toBe(3)
+  })
+  test('over runs: all families together; the interval draws the seeds of each family for itself', () => {
+    const { estimate, low, high, seeds } = interquartileOverRuns(
+      [
+        [0, 1],
+        [10, 10],
+      ],
+      { ...quick, replicates: 4000 },
+    )
+    // of 0 1 10 10 the middle two; a replicate draws 0 0, 0 1 or 1 1 beside 10 10
+    expect([estimate, low, high, seeds]).toEqual([5.5, 5, 5.5, 2])
+    const one = interquartileOverRuns([[3, 4, 5, 100]], quick)
+    expect(one.estimate).toBe(4.5)
+    expect(one.low).toBeLessThan(4.5)
+    expect(one.high).toBeGreaterThan(4.5)
   })
 })
 

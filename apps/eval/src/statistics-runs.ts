@@ -26,7 +26,8 @@ function drawnMean(wins: Float64Array, ofX: Int32Array, ofY: Int32Array): number
   return sum / wins.length
 }
 
-export interface Improvement {
+/** Its interval is drawn over runs only. */
+export interface RunEstimate {
   readonly estimate: number
   readonly low: number
   readonly high: number
@@ -42,7 +43,7 @@ export function probabilityOfImprovement(
   x_MS: readonly (readonly number[])[],
   y_MS: readonly (readonly number[])[],
   options: BootstrapOptions = defaultBootstrap,
-): Improvement {
+): RunEstimate {
   if (x_MS.length === 0 || x_MS.length !== y_MS.length)
     throw new Error(`probabilityOfImprovement: both need the same families, got ${x_MS.length} and ${y_MS.length}.`)
   if ([...x_MS, ...y_MS].some((scores) => scores.length === 0))
@@ -76,6 +77,27 @@ export function interquartileMean(values: readonly number[]): number {
   if (values.length === 0) throw new Error('interquartileMean: needs at least one value, got 0.')
   const drop = Math.floor(values.length / 4)
   return mean(values.toSorted((a, b) => a - b).slice(drop, values.length - drop))
+}
+
+/**
+ * Interquartile mean over the run scores of all families together, scores[m][s]: less moved by a few runs that failed or shone than the mean. The interval draws the seeds of each family for
+ * itself (rliable's stratified bootstrap).
+ */
+export function interquartileOverRuns(
+  scores_MS: readonly (readonly number[])[],
+  options: BootstrapOptions = defaultBootstrap,
+): RunEstimate {
+  const uniform = createUniform(options.seed)
+  const replicates = Float64Array.from({ length: options.replicates }, () =>
+    interquartileMean(scores_MS.flatMap((scores) => scores.map(() => scores[Math.floor(uniform() * scores.length)]!))),
+  ).sort()
+  return {
+    estimate: interquartileMean(scores_MS.flat()),
+    low: quantile(replicates, (1 - options.level) / 2),
+    high: quantile(replicates, (1 + options.level) / 2),
+    replicates: replicates.length,
+    seeds: scores_MS[0]!.length,
+  }
 }
 
 /** Below this many seeds a percentile interval over them says little; bands then show the extremes. */

@@ -86,12 +86,15 @@ describe('results', () => {
       allWrong: sure(1),
       rightWithTool: sure(0),
       rightWithoutTool: sure((3 * 2) / (6 + 6 + 8)),
+      // of the two families that were tried both ways
+      gap: sure(-2 / 6),
     })
     expect(grpo!.ratesByFamily.zoom).toEqual({
       toolUse: { ...sure(0), questions: 2 },
       allWrong: null,
       rightWithTool: null,
       rightWithoutTool: { ...sure(2 / 8), questions: 2 },
+      gap: null,
     })
     expect(axpo!.rates).toMatchObject({ toolUse: sure(0.75), allWrong: sure(0) })
   })

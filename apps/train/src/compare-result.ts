@@ -8,13 +8,14 @@ import {
   type Estimate,
   hierarchicalBootstrap,
   hierarchicalRatio,
-  type Improvement,
+  interquartileOverRuns,
   meanArea,
   pairedDifference,
   passAtK,
   probabilityOfImprovement,
   type QuestionCounts,
   type RatioEstimate,
+  type RunEstimate,
   type ScoresMSQ,
   signFlipTest,
 } from '@axpo/eval'
@@ -39,6 +40,8 @@ export interface ToolRates {
   readonly allWrong: RatioEstimate | null
   readonly rightWithTool: RatioEstimate | null
   readonly rightWithoutTool: RatioEstimate | null
+  /** Right with a tool minus right without, each question for itself, over questions tried both ways: in [-1, 1]. Harder questions calling for more tools do not move it. */
+  readonly gap: RatioEstimate | null
 }
 
 export interface Arm {
@@ -50,6 +53,8 @@ export interface Arm {
   readonly rollouts: readonly number[]
   readonly tokens: readonly number[]
   readonly passAt1: Score
+  /** Interquartile mean of Pass@1 over its runs, a score a family and seed. */
+  readonly interquartile: RunEstimate
   /** Null with fewer than 4 samples a question. */
   readonly passAt4: Score | null
   readonly rates: ToolRates
@@ -61,7 +66,7 @@ export interface Arm {
 export interface Effect extends Estimate {
   /** Exact two-sided sign-flip test over seeds. */
   readonly signFlipP: number
-  readonly improvement: Improvement
+  readonly improvement: RunEstimate
   /** The difference, seed by seed. */
   readonly bySeed: readonly number[]
 }
@@ -136,6 +141,9 @@ const passScores = (bySeed: readonly Counts[], k: number): ScoresMSQ | null =>
 const seedMeans = (scores: ScoresMSQ): number[] =>
   scores[0]!.map((_, s) => mean(scores.map((family) => mean(family[s]!))))
 
+/** A score a family and seed. */
+const runScores = (scores: ScoresMSQ): number[][] => scores.map((family) => family.map(mean))
+
 const byFamily = <T>(families: readonly string[], values: readonly T[]): Record<string, T> =>
   Object.fromEntries(families.map((f, i) => [f, values[i]!]))
 
@@ -157,14 +165,13 @@ function compareScores(
 ): Pick<Comparison, 'mean' | 'families'> {
   const difference = pairedDifference(a, b)
   const found = hierarchicalBootstrap(difference, options)
-  const runs = (scores: ScoresMSQ) => scores.map((family) => family.map(mean))
   const effect = (estimate: Estimate, bySeed: readonly number[], x: number[][], y: number[][]): Effect => ({
     ...estimate,
     signFlipP: signFlipTest(bySeed),
     improvement: probabilityOfImprovement(x, y, options),
     bySeed,
   })
-  const [runsA, runsB] = [runs(a), runs(b)]
+  const [runsA, runsB] = [runScores(a), runScores(b)]
   return {
     mean: effect(found.mean, seedMeans(difference), runsA, runsB),
     families: byFamily(
@@ -174,6 +181,8 @@ function compareScores(
   }
 }
 
+const bothWays = (c: QuestionCounts): boolean => c.toolUsing > 0 && c.toolUsing < c.samples
+
 /** What a rate counts of a question, of how much. */
 const rateCounts: Readonly<
   Record<keyof ToolRates, readonly [(c: QuestionCounts) => number, (c: QuestionCounts) => number]>
@@ -182,6 +191,11 @@ const rateCounts: Readonly<
   allWrong: [(c) => Number(c.toolUsing > 0 && c.toolUsingCorrect === 0), (c) => Number(c.toolUsing > 0)],
   rightWithTool: [(c) => c.toolUsingCorrect, (c) => c.toolUsing],
   rightWithoutTool: [(c) => c.correct - c.toolUsingCorrect, (c) => c.samples - c.toolUsing],
+  gap: [
+    (c) =>
+      bothWays(c) ? c.toolUsingCorrect / c.toolUsing - (c.correct - c.toolUsingCorrect) / (c.samples - c.toolUsing) : 0,
+    (c) => Number(bothWays(c)),
+  ],
 }
 
 function ratesOf(bySeed: readonly Counts[], options: BootstrapOptions): Pick<Arm, 'rates' | 'ratesByFamily'> {
@@ -215,6 +229,7 @@ function armOf({ recipe, rolloutsOf, cells, steps }: ArmInput, options: Bootstra
   const tests = cells.map((c, s) => at(c, 'test', steps[s]!)!)
   const unseen = cells.map((c, s) => at(c, 'unseen', steps[s]!) ?? [])
   const families = familiesOf(tests[0]!)
+  const scores = passScores(tests, 1)!
   const passAt4 = passScores(tests, 4)
   return {
     recipe,
@@ -222,7 +237,8 @@ function armOf({ recipe, rolloutsOf, cells, steps }: ArmInput, options: Bootstra
     steps,
     rollouts: cells.map((c, s) => rolloutsSpent(c.spent, steps[s]!)),
     tokens: cells.map((c, s) => c.spent.slice(0, steps[s]).reduce((n, x) => n + x.tokens, 0)),
-    passAt1: scoreOf(passScores(tests, 1)!, families, options),
+    passAt1: scoreOf(scores, families, options),
+    interquartile: interquartileOverRuns(runScores(scores), options),
     passAt4: passAt4 && scoreOf(passAt4, families, options),
     ...ratesOf(tests, options),
     unseen: unseen[0]!.length === 0 ? null : scoreOf(passScores(unseen, 1)!, familiesOf(unseen[0]!), options),

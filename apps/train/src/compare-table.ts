@@ -38,6 +38,7 @@ export function scoreTable(result: CompareResult, group: GroupResult): Table {
     armName(arm),
     thousands(arm.steps),
     interval(arm.passAt1.mean),
+    interval(arm.interquartile),
     arm.passAt4 ? interval(arm.passAt4.mean) : '-',
     ...group.families.map((f) => interval(arm.passAt1.families[f]!)),
     area ? interval(area.mean) : '-',
@@ -50,6 +51,7 @@ export function scoreTable(result: CompareResult, group: GroupResult): Table {
       'recipe',
       'steps',
       'Pass@1',
+      'IQM',
       'Pass@4',
       ...group.families.map((f) => `Pass@1 ${f}`),
       'area',
@@ -60,13 +62,13 @@ export function scoreTable(result: CompareResult, group: GroupResult): Table {
       row(group.start, null),
       ...group.arms.map((arm) => row(arm, arm.rolloutsOf === null ? group.areas[arm.recipe]! : null)),
     ],
-    note: `Percent. ${bootstrapNote(result)}. Means weigh families alike. Area: under Pass@1 on the validation questions over the steps, divided by the steps. SFT: the checkpoint all runs start from.${group.start.unseen ? ' Unseen tool: Pass@1 on the held-out family with a tool that no training prompt offers.' : ''}`,
+    note: `Percent. ${bootstrapNote(result)}. Means weigh families alike. IQM: interquartile mean of Pass@1 over runs, a score a family and seed, so that a quarter of them at each end does not count; its interval draws seeds only, each family for itself. Area: under Pass@1 on the validation questions over the steps, divided by the steps. SFT: the checkpoint all runs start from.${group.start.unseen ? ' Unseen tool: Pass@1 on the held-out family with a tool that no training prompt offers.' : ''}`,
   }
 }
 
 export function rateTable(result: CompareResult, group: GroupResult): Table {
   const row = (arm: Arm) => {
-    const { toolUse, allWrong, rightWithTool, rightWithoutTool } = arm.rates
+    const { toolUse, allWrong, rightWithTool, rightWithoutTool, gap } = arm.rates
     return [
       armName(arm),
       interval(toolUse),
@@ -74,6 +76,7 @@ export function rateTable(result: CompareResult, group: GroupResult): Table {
       interval(allWrong),
       interval(rightWithTool),
       interval(rightWithoutTool),
+      gap ? difference(gap) : '-',
       restsOn(arm.passAt1.mean),
     ]
   }
@@ -86,10 +89,11 @@ export function rateTable(result: CompareResult, group: GroupResult): Table {
       'all wrong',
       'right with tool',
       'right without',
+      'with - without',
       'intervals from',
     ],
     rows: [group.start, ...group.arms].map(row),
-    note: `Percent, over all rollouts of all seeds. All wrong: questions whose tool-using rollouts are all wrong, of those that have any. ${bootstrapNote(result)}; a rate's base is drawn with it, and a replicate that drew none of it is left out.`,
+    note: `Percent, over all rollouts of all seeds. All wrong: questions whose tool-using rollouts are all wrong, of those that have any. With - without: points, right with a tool minus right without, each question for itself, mean over questions tried both ways. ${bootstrapNote(result)}; a rate's base is drawn with it, and a replicate that drew none of it is left out.`,
   }
 }
 
@@ -152,7 +156,7 @@ function differenceNote(result: CompareResult, group: GroupResult, baseline: str
           `Intervals, sign-flip p and bootstrap p are not corrected for the number of recipes. Holm p: sign-flip p so corrected (Holm 1979), over the recipes of this table, those at equal steps and those at equal rollouts each for themselves; the smallest that it can be over ${recipes} recipes is ${p(Math.min(1, recipes * smallest))}.`,
         ]
       : []),
-    `P(better), percent: that a run scores higher than one of ${baseline}; its interval is drawn over seeds only, not over questions.`,
+    `P(better), percent: that a run scores higher than one of ${baseline}, mean over families; its interval is drawn over seeds only, not over questions.`,
   ].join(' ')
 }
 
@@ -265,7 +269,14 @@ function thresholdLine({ plan }: CompareResult): string {
   return threshold === 1 ? '' : ` A rollout is right from a reward of ${threshold} on.`
 }
 
+/** Questions that were answered: a file of the user's may have fewer than the plan asks for. */
+function answered({ groups, plan }: CompareResult): { readonly test: number; readonly validation: number } {
+  const group = groups[0]!
+  return { test: group.start.passAt1.mean.questions, validation: group.areas[plan.baseline]!.mean.questions }
+}
+
 export function settingsLine(result: CompareResult): string {
   const { plan } = result
-  return `Recipes ${plan.recipes.join(', ')}; seeds ${plan.seeds.join(', ')}; ${plan.steps} steps of ${plan.questions} questions, learning rate ${plan.learningRate}; ${plan.evalQuestions} test questions at the end and ${plan.validationQuestions} validation questions every ${plan.evalEvery} steps, ${plan.samples} rollouts each. Every run starts from weights ${plan.checkpointSha256.slice(0, 12)}. ${questionsLine(plan)}${thresholdLine(result)}${ownLine(result)}`
+  const { test, validation } = answered(result)
+  return `Recipes ${plan.recipes.join(', ')}; seeds ${plan.seeds.join(', ')}; ${plan.steps} steps of ${plan.questions} questions, learning rate ${plan.learningRate}; ${test} test questions at the end and ${validation} validation questions every ${plan.evalEvery} steps, ${plan.samples} rollouts each. Every run starts from weights ${plan.checkpointSha256.slice(0, 12)}. ${questionsLine(plan)}${thresholdLine(result)}${ownLine(result)}`
 }

@@ -155,6 +155,10 @@ describe('tools and tasks of modules', { timeout: 240_000 }, () => {
       ['test1', 'compared-tasks', 4],
     ])
     expect(readFileSync(join(directory, 'compared', 'compare.md'), 'utf8')).toContain('right from a reward of 0.7 on')
+    // what was answered, not what was asked for
+    expect(readFileSync(join(directory, 'compared', 'compare.md'), 'utf8')).toContain(
+      '; 2 test questions at the end and ',
+    )
     // results travel: no path of this machine
     const result = readFileSync(join(directory, 'compared', 'compare.json'), 'utf8')
     expect(result).toContain('"tools": "compared.ts"')
