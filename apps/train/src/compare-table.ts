@@ -38,7 +38,8 @@ export function scoreTable(result: CompareResult, group: GroupResult): Table {
     armName(arm),
     thousands(arm.steps),
     interval(arm.passAt1.mean),
-    interval(arm.interquartile),
+    // of one run there is nothing to draw
+    arm.interquartile.seeds > 1 ? interval(arm.interquartile) : percent(arm.interquartile.estimate),
     arm.passAt4 ? interval(arm.passAt4.mean) : '-',
     ...group.families.map((f) => interval(arm.passAt1.families[f]!)),
     area ? interval(area.mean) : '-',
