@@ -21,7 +21,7 @@ import { type Recipe, recipes } from '@axpo/policy'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { recipeArgument } from './command-train.ts'
 import { compare, writeComparison } from './compare.ts'
-import { type ComparePlan, headlineEasyShare, rolloutsAStep } from './compare-plan.ts'
+import { type ComparePlan, headlineEasyShare, headlineFirstSeed, rolloutsAStep } from './compare-plan.ts'
 import { isNamed } from './recipe-file.ts'
 
 interface Flags {
@@ -174,7 +174,7 @@ export function addCompareCommand(program: Command, checkpoint: string): void {
       recipeArgument,
     )
     .option('--seeds <n>', 'runs of each recipe', seedCount, 8)
-    .option('--first-seed <n>', 'seeds are this one and those after it', integer(0, largestSeed), 1)
+    .option('--first-seed <n>', 'seeds are this one and those after it', integer(0, largestSeed), headlineFirstSeed)
     .option('--suite <name>', 'gapworld', suiteName, 'gapworld' as const)
     .option('--s, --easy-share <list>', 'share of items that need no tool; several make a map', shareList, [
       headlineEasyShare,

@@ -92,6 +92,9 @@ export function rolloutsAStep(recipe: Recipe, plan: Pick<ComparePlan, 'questions
 /** s of the headline comparison (benchmarks/evidence.ts), chosen on the map before any of its seeds: what `axpo compare` takes by default. */
 export const headlineEasyShare = 0.38
 
+/** First of its seeds, which `axpo compare` begins with by default: by itself it makes the first rows of the committed table again. */
+export const headlineFirstSeed = 101
+
 const planFile = 'compare-plan.json'
 
 /** Writes a file beside its place and renames it: under its own name it is whole. */

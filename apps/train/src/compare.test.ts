@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openSession } from '@axpo/eval'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { headlineEasyShare } from './compare-plan.ts'
+import { headlineEasyShare, headlineFirstSeed } from './compare-plan.ts'
 
 const main = fileURLToPath(new URL('./main.ts', import.meta.url))
 let directory = ''
@@ -45,12 +45,13 @@ describe('a comparison', { timeout: 480_000 }, () => {
     // the headline's setting, and equal rollouts, without being asked for
     expect(JSON.parse(readFileSync(join(directory, 'calm/compare-plan.json'), 'utf8'))).toMatchObject({
       easyShares: [headlineEasyShare],
+      seeds: [headlineFirstSeed, headlineFirstSeed + 1],
       equalRollouts: true,
     })
 
     // killed as soon as a cell has trained a step of its two
     const killed = axpo(...compare('killed', 2))
-    const first = join(directory, 'killed/cells/s-0.38/grpo/seed-1/evaluations/step-000001-validation.json')
+    const first = join(directory, 'killed/cells/s-0.38/grpo/seed-101/evaluations/step-000001-validation.json')
     while (!existsSync(first) && killed.child.exitCode === null) await new Promise((r) => setTimeout(r, 10))
     killed.child.kill('SIGKILL')
     await killed.end

@@ -78,7 +78,7 @@ describe('questions of a file', { timeout: 240_000 }, () => {
       groups: { seeds: number[]; arms: { recipe: string; passAt1: { families: Record<string, unknown> } }[] }[]
     }
     expect(result.groups).toHaveLength(1)
-    expect(result.groups[0]!.seeds).toEqual([1, 2])
+    expect(result.groups[0]!.seeds).toEqual([101, 102])
     expect(result.groups[0]!.arms.map((a) => a.recipe)).toEqual(['grpo', 'axpo'])
     for (const arm of result.groups[0]!.arms) expect(Object.keys(arm.passAt1.families)).toEqual(['digits'])
 
@@ -87,7 +87,7 @@ describe('questions of a file', { timeout: 240_000 }, () => {
       expect(new Set(seen.map((t) => `${t.family} ${t.split}`))).toEqual(new Set(['digits train']))
       return [...new Set(seen.map((t) => t.questionId))]
     }
-    for (const seed of [1, 2]) expect(await questions('axpo', seed)).toEqual(await questions('grpo', seed))
+    for (const seed of [101, 102]) expect(await questions('axpo', seed)).toEqual(await questions('grpo', seed))
     const test = globSync('cells/s-0.38/*/seed-*/evaluations/step-000002-test.json', { cwd: out })
     expect(test).toHaveLength(4)
     for (const path of test) {
@@ -112,7 +112,7 @@ describe('questions of a file', { timeout: 240_000 }, () => {
       'third',
     ]
     expect((await axpo(...compare)).code).toBe(0)
-    const run = join('third', 'cells', 's-0.38', 'grpo', 'seed-1')
+    const run = join('third', 'cells', 's-0.38', 'grpo', 'seed-101')
     const resume = ['train', '--device', 'cpu', '--resume', run]
     writeTasks('changing.jsonl', splits.toReversed())
     for (const [args, message] of [

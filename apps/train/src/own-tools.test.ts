@@ -143,7 +143,7 @@ describe('tools and tasks of modules', { timeout: 240_000 }, () => {
     expect(ended.code, ended.text).toBe(0)
     const plan = loadPlan(join(directory, 'compared'))
     expect(plan).toMatchObject({ tools: join(directory, tools), toolsSha256: expect.stringMatching(/^[0-9a-f]{64}$/) })
-    const cell = join(directory, 'compared', 'cells', 's-0.38', 'half', 'seed-1')
+    const cell = join(directory, 'compared', 'cells', 's-0.38', 'half', 'seed-101')
     expect(loadRunConfig(cell).settings).toMatchObject({ tools: plan.tools, toolsSha256: plan.toolsSha256 })
     const evaluated = JSON.parse(readFileSync(join(cell, 'evaluations', 'step-000001-test.json'), 'utf8')) as {
       readonly plan: object
