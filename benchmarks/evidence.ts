@@ -24,7 +24,7 @@ export interface Comparison {
 }
 
 /** With one update a step these surrogates differ from GRPO's in nothing but their clips, which then never act. */
-const miniBatches = ['grpo', 'cispo', 'gspo'].map((name) => `benchmarks/recipes/${name}-4.json`)
+const miniBatches = ['grpo', 'cispo', 'gspo', 'axpo'].map((name) => `benchmarks/recipes/${name}-4.json`)
 
 /** Two prefixes a step instead of eight. */
 const quarterBudget = ['axpo', 'axpo-random', 'axpo-entropy'].map((name) => `benchmarks/recipes/${name}-quarter.json`)
@@ -110,7 +110,7 @@ export const comparisons: readonly Comparison[] = [
   {
     name: 'mini-batches',
     about:
-      'GRPO, CISPO and GSPO with four updates a step: only then does the ratio leave 1, so that their clips and surrogates act. 6 seeds, those of the table of recipes.',
+      'GRPO, CISPO, GSPO and AXPO with four updates a step at the learning rate of one: only then does the ratio leave 1, so that clips and surrogates act. 6 seeds, those of the table of recipes.',
     flags: [
       ...['--recipes', miniBatches.join(','), '--s', `${headlineEasyShare}`],
       ...['--seeds', '6', '--first-seed', '201', '--no-equal-rollouts'],
