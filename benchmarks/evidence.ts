@@ -23,6 +23,12 @@ export interface Comparison {
   readonly against?: string
 }
 
+/** At the headline setting, at equal steps. */
+const sixSeeds = (recipes: readonly string[], firstSeed: number): readonly string[] => [
+  ...['--recipes', recipes.join(','), '--s', `${headlineEasyShare}`],
+  ...['--seeds', '6', '--first-seed', `${firstSeed}`, '--no-equal-rollouts'],
+]
+
 /** With one update a step these surrogates differ from GRPO's in nothing but their clips, which then never act. */
 const miniBatches = ['grpo', 'cispo', 'gspo', 'axpo'].map((name) => `benchmarks/recipes/${name}-4.json`)
 
@@ -94,39 +100,27 @@ export const comparisons: readonly Comparison[] = [
     name: 'recipes',
     about:
       "The paper's recipes and ablations at the headline setting over 6 fresh seeds, compared with GRPO (compare.md) and with AXPO (compare-to-axpo.md). With one update a step cispo differs from grpo in aggregation and KL only: see mini-batches.",
-    flags: [
-      ...['--recipes', paperRecipes.join(','), '--s', `${headlineEasyShare}`],
-      ...['--seeds', '6', '--first-seed', '201', '--no-equal-rollouts'],
-    ],
+    flags: sixSeeds(paperRecipes, 201),
     against: 'axpo',
   },
   {
     name: 'options',
     about:
       'What users expect beside the paper, and what goes beyond it, at the headline setting over 6 fresh seeds, compared with GRPO (compare.md) and with AXPO (compare-to-axpo.md). Left out: axpo-graded, the same as axpo to the bit where rewards are 0 and 1, whose ground is the toy world.',
-    flags: [
-      ...['--recipes', ['axpo', 'grpo', ...otherRecipes].join(','), '--s', `${headlineEasyShare}`],
-      ...['--seeds', '6', '--first-seed', '301', '--no-equal-rollouts'],
-    ],
+    flags: sixSeeds(['axpo', 'grpo', ...otherRecipes], 301),
     against: 'axpo',
   },
   {
     name: 'mini-batches',
     about:
       'GRPO, CISPO, GSPO and AXPO with four updates a step at the learning rate of one: only then does the ratio leave 1, so that clips and surrogates act. 6 seeds, those of the table of recipes.',
-    flags: [
-      ...['--recipes', miniBatches.join(','), '--s', `${headlineEasyShare}`],
-      ...['--seeds', '6', '--first-seed', '201', '--no-equal-rollouts'],
-    ],
+    flags: sixSeeds(miniBatches, 201),
   },
   {
     name: 'budget',
     about:
       'The three rankings with a quarter of the budget: two prefixes a step, so that most candidates are left out and the ranking decides which. 6 seeds, those of the table of recipes, where the budget is eight prefixes and seldom full.',
-    flags: [
-      ...['--recipes', quarterBudget.join(','), '--s', `${headlineEasyShare}`],
-      ...['--seeds', '6', '--first-seed', '201', '--no-equal-rollouts'],
-    ],
+    flags: sixSeeds(quarterBudget, 201),
   },
 ]
 

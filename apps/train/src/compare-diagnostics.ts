@@ -19,7 +19,7 @@ export interface TrainingFigure {
 
 export const perPrefix = (m: StepMetrics): number => m.selectedPrefixes
 export const perCalledPrefix = (m: StepMetrics): number => m.calledPrefixes ?? m.selectedPrefixes
-const perCall = (_: StepMetrics, rankedCalls: number): number => rankedCalls
+export const perCall = (_: StepMetrics, rankedCalls: number): number => rankedCalls
 
 export const mainFigures = {
   toolUse: {

@@ -1,6 +1,6 @@
 /** Forks of a recipe in training, over all steps: prefixes, recovery, distinct calls, and how far the ranking agrees with exact entropy. Ratios of sums, with bands over seeds. Pure. */
 import { type Band, type BandKind, type BootstrapOptions, bandKind, ratioOverSeeds } from '@axpo/eval'
-import { perCalledPrefix, perPrefix, rankedCallsOf } from './compare-diagnostics.ts'
+import { perCall, perCalledPrefix, perPrefix, rankedCallsOf } from './compare-diagnostics.ts'
 import type { Cell } from './compare-read.ts'
 import type { StepMetrics } from './rl-step.ts'
 
@@ -52,7 +52,6 @@ export function forksOf(cells: readonly Cell[], steps: number, options: Bootstra
     )
     return band && { ...band, seeds: below.filter((n) => n > 0).length, count: sum(below) }
   }
-  const perCall = (_: StepMetrics, calls: number) => calls
   const all = runs.flatMap((r) => r.metrics)
   const prefixes = sum(all.map(perPrefix))
   return {

@@ -4,8 +4,11 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { PAD, processor } from './pack.fixture.ts'
+import { tinyProcessor as processor } from './model.fixture.ts'
 import { type ImageRef, type MicroBatch, type PackCapacities, planMicroBatches, type TrainSequence } from './pack.ts'
+
+/** The image pad token. */
+const PAD = 99
 
 const VISION_END = 98
 const endless: PackCapacities = { tokens: 1e6, imageTokens: 1e6, selections: 1e6, spans: 1e6 }

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { PAD, processor } from './pack.fixture.ts'
+import { tinyProcessor as processor } from './model.fixture.ts'
 import { type MicroBatch, planMicroBatches, type TrainSequence } from './pack.ts'
+
+/** The image pad token. */
+const PAD = 99
 
 const large = { tokens: 1000, imageTokens: 64, selections: 1000, spans: 8000 }
 const sequence = (...tokens: number[]): TrainSequence => ({ tokens: Int32Array.from(tokens), images: [] })
