@@ -3,8 +3,8 @@
  * results/evidence, each with the command, commit and machine it was made with. What is done already is gone on with. Not here: what a comparison does (apps/train).
  */
 import { spawn } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { copyFileSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { headlineEasyShare, headlineFirstSeed } from '../apps/train/src/compare-plan.ts'
@@ -146,14 +146,25 @@ async function axpo(args: readonly string[]): Promise<void> {
     throw new Error(`evidence: axpo ${args[0]} must end well, got exit code ${code}. The same command goes on.`)
 }
 
-function noteOrigin(folder: string, command: string): void {
+const evaluationCount = (folder: string): number => globSync('cells/**/evaluations/*.json', { cwd: folder }).length
+
+/** Runs what is missing, and notes how. A version that found nothing to run made none of the runs. */
+async function run(folder: string, call: readonly string[]): Promise<void> {
   const path = join(folder, originFile)
+  const before = existsSync(path) ? readFileSync(path, 'utf8') : null
+  const had = evaluationCount(folder)
+  noteOrigin(path, spoken(call))
+  await axpo([...call, '--out', folder])
+  if (before !== null && evaluationCount(folder) === had) writeFileSync(path, before)
+}
+
+function noteOrigin(path: string, command: string): void {
   const now = commit()
   const old = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Origin) : null
   const commits = [...new Set([...(old?.commits ?? []), now])]
   const machine = old?.machine ?? describeMachine()
   const began = old?.began ?? new Date().toISOString().slice(0, 10)
-  mkdirSync(folder, { recursive: true })
+  mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, `${JSON.stringify({ command, commits, machine, began } satisfies Origin, null, 2)}\n`)
 }
 
@@ -232,8 +243,7 @@ export async function evidence(args: readonly string[]): Promise<void> {
     const { name, flags, against } = comparison
     const folder = join(values.out, name)
     const call = ['compare', ...flags, '--device', 'cpu', ...(values.build ? ['--build', values.build] : [])]
-    if (!values.read) noteOrigin(folder, spoken(call))
-    await axpo(values.read ? ['compare', '--from', folder] : [...call, '--out', folder])
+    await (values.read ? axpo(['compare', '--from', folder]) : run(folder, call))
     if (against) await axpo(['compare', '--from', folder, '--baseline', against])
     if (values.write) write(comparison, folder, version)
   }
